@@ -1,0 +1,185 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["openai>=2", "python-dotenv>=1"]
+# ///
+"""Ask one question, or hold a conversation, and read the answer as it is written.
+
+  python scripts/chat.py "Why is the sky blue?"
+  git diff | python scripts/chat.py "What does this change do?"
+  python scripts/chat.py      (a conversation: Ctrl-C stops a reply, Ctrl-D leaves)
+
+https://openrouter.ai/docs/api_reference/streaming
+"""
+
+import json
+import os
+import re
+import sys
+import threading
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from pathlib import Path
+
+from dotenv import load_dotenv
+from openai import APIError, OpenAI, OpenAIError, Timeout
+from openai.types.chat import ChatCompletionChunk
+
+MODEL = "openrouter/free"  # picks a free model that can do what the request needs
+PROMPT = "chat"
+REPLY_SECONDS = 600
+
+# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
+HTTPError = (sys.modules.get("httpx2") or sys.modules["httpx"]).HTTPError
+FAILURES = (OpenAIError, HTTPError, json.JSONDecodeError)
+
+
+def connect() -> OpenAI:
+    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
+    load_dotenv(encoding="utf-8-sig")
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip()
+    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
+    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
+        os.environ.pop(f"OPENAI_{name}", None)
+    url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
+    # No retries: a failed attempt counts against the free daily limit.
+    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+
+
+def check(reply: object, text: str = "") -> None:
+    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
+    choice = next(iter(getattr(reply, "choices", None) or []), None)
+    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
+    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
+    error = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if error or not answer or end not in ("stop", "tool_calls"):
+        why = {"length": "token limit, reasoning included", None: "the reply broke off"}
+        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
+        raise APIError(what, None, body=error)
+
+
+def explain(error: Exception) -> str:
+    """Return a failure in one line: what the server and the provider said, and what to do."""
+    body = getattr(error, "body", None)
+    body = body if isinstance(body, dict) else {"message": body or error}
+    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
+    said = [code, body.get("message"), more.get("raw"), error.__cause__]
+    said = ": ".join(" ".join(str(part).split())[:300] for part in said if part)
+    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait, or change the model"}
+    hint = todo.get(code, "check the network" if error.__cause__ else "retry, or change the model")
+    if models := (body.get("availability") or {}).get("fallback_models"):
+        hint = f"use {' or '.join(models)}"
+    return f"{said} ({hint})"
+
+
+def ask(client: OpenAI, model: str, messages: list[dict]) -> Iterator[ChatCompletionChunk]:
+    """Yield a completion's chunks as they come; APIError at the end unless the answer is whole."""
+    text, end = "", None
+    with client.chat.completions.create(model=model, messages=messages, stream=True) as stream:
+        # Keep-alive comments reset the read timeout, so the whole reply has a limit of its own.
+        limit = threading.Timer(REPLY_SECONDS, stream.close)
+        limit.daemon = True
+        limit.start()
+        for chunk in stream:
+            for choice in chunk.choices:  # the last chunk brings the usage and may have none
+                text += choice.delta.content or ""
+                end = chunk if choice.finish_reason else end
+            yield chunk
+        limit.cancel()
+    check(end, text)
+
+
+def report(reply: ChatCompletionChunk, start: float) -> str:
+    """Return who answered and at what price: model, provider, tokens, USD, seconds."""
+    usage = reply.usage
+    facts = [reply.model, getattr(reply, "provider", None)]
+    if usage:
+        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
+        facts.append(f"${getattr(usage, 'cost', None) or 0:.6f}")
+    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
+
+
+def read_prompt(name: str) -> str:
+    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
+    here = Path(__file__).resolve().parent
+    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
+    file = next((file for file in files if file.is_file()), Path(name))
+    return file.read_text(encoding="utf-8-sig").strip()
+
+
+def read_input(words: list[str]) -> str:
+    """Return the words of the command line, then what was piped in; ValueError without any."""
+    text = " ".join(word for word in words if word != "-")
+    if "-" in words or not sys.stdin.isatty():
+        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    if not text.strip():
+        raise ValueError("There is no text: write it after the command, or pipe it in.")
+    return text.strip()
+
+
+def answer(client: OpenAI, model: str, messages: list[dict]) -> str:
+    """Print one answer as it comes and, on stderr, who gave it; return it."""
+    start, text = time.monotonic(), ""
+    try:
+        for chunk in ask(client, model, messages):
+            piece = "".join(choice.delta.content or "" for choice in chunk.choices)
+            print(piece, end="", flush=True)
+            text += piece
+    finally:
+        if text:
+            print()
+    print(report(chunk, start), file=sys.stderr)
+    return text
+
+
+def converse(client: OpenAI, model: str, messages: list[dict]) -> None:
+    """Answer questions until Ctrl-D; only whole answers become part of the conversation."""
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        try:
+            question = {"role": "user", "content": input()}
+        except EOFError:
+            return print(file=sys.stderr)
+        try:
+            text = answer(client, model, [*messages, question])
+            messages += [question, {"role": "assistant", "content": text}]
+        except KeyboardInterrupt:
+            print("[stopped]", file=sys.stderr)
+        except FAILURES as error:
+            print(explain(error), file=sys.stderr)
+
+
+def main() -> None:
+    """Read the command line and stdin, ask, print."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
+    parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
+    parser.add_argument("--system", default=PROMPT, help="prompt file, by name or path")
+    args = parser.parse_args()
+    talk = not args.question and sys.stdin.isatty()
+    question = "" if talk else read_input(args.question)
+    messages = [{"role": "system", "content": read_prompt(args.system)}]
+    client = connect()
+    model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
+    if talk:
+        converse(client, model, messages)
+    else:
+        answer(client, model, [*messages, {"role": "user", "content": question}])
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader has left, as in `| head -1`
+        os._exit(0)
+    except FAILURES as error:
+        sys.exit(explain(error))
+    except (OSError, ValueError) as error:  # the key, a file, the input
+        utf8 = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
+        print(utf8 if isinstance(error, UnicodeError) else error, file=sys.stderr)
+        sys.exit(2)
