@@ -29,10 +29,6 @@ MODEL = "openrouter/free"  # picks a free model that can do what the request nee
 PROMPT = "chat"
 REPLY_SECONDS = 600
 
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-HTTPError = (sys.modules.get("httpx2") or sys.modules["httpx"]).HTTPError
-FAILURES = (OpenAIError, HTTPError, json.JSONDecodeError)
-
 
 def connect() -> OpenAI:
     """Return the official client, set up for OpenRouter; ValueError without a usable key."""
@@ -59,63 +55,27 @@ def check(reply: object, text: str = "") -> None:
         raise APIError(what, None, body=error)
 
 
-def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
-    body = getattr(error, "body", None)
-    body = body if isinstance(body, dict) else {"message": body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    said = [code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300] for part in said if part)
-    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait, or change the model"}
-    hint = todo.get(code, "check the network" if error.__cause__ else "retry, or change the model")
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({hint})"
-
-
 def ask(client: OpenAI, model: str, messages: list[dict]) -> Iterator[ChatCompletionChunk]:
     """Yield a completion's chunks as they come; APIError at the end unless the answer is whole."""
-    text, end = "", None
+    text, end, until = "", None, time.monotonic() + REPLY_SECONDS
     with client.chat.completions.create(model=model, messages=messages, stream=True) as stream:
         # Keep-alive comments reset the read timeout, so the whole reply has a limit of its own.
         limit = threading.Timer(REPLY_SECONDS, stream.close)
         limit.daemon = True
         limit.start()
-        for chunk in stream:
-            for choice in chunk.choices:  # the last chunk brings the usage and may have none
-                text += choice.delta.content or ""
-                end = chunk if choice.finish_reason else end
-            yield chunk
-        limit.cancel()
+        try:
+            for chunk in stream:
+                for choice in chunk.choices:  # the last chunk brings the usage and may have none
+                    text += choice.delta.content or ""
+                    end = chunk if choice.finish_reason else end
+                yield chunk
+        except FAILURES:
+            if time.monotonic() < until:
+                raise
+            raise APIError(f"No end of the answer in {REPLY_SECONDS} s", None, body=None) from None
+        finally:
+            limit.cancel()
     check(end, text)
-
-
-def report(reply: ChatCompletionChunk, start: float) -> str:
-    """Return who answered and at what price: model, provider, tokens, USD, seconds."""
-    usage = reply.usage
-    facts = [reply.model, getattr(reply, "provider", None)]
-    if usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append(f"${getattr(usage, 'cost', None) or 0:.6f}")
-    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
-
-
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
 
 
 def answer(client: OpenAI, model: str, messages: list[dict]) -> str:
@@ -141,6 +101,8 @@ def converse(client: OpenAI, model: str, messages: list[dict]) -> None:
             question = {"role": "user", "content": input()}
         except EOFError:
             return print(file=sys.stderr)
+        if not question["content"].strip():
+            continue
         try:
             text = answer(client, model, [*messages, question])
             messages += [question, {"role": "assistant", "content": text}]
@@ -155,7 +117,7 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
     parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
-    parser.add_argument("--system", default=PROMPT, help="prompt file, by name or path")
+    parser.add_argument("--system", "--prompt", default=PROMPT, help="prompt file, by name or path")
     args = parser.parse_args()
     talk = not args.question and sys.stdin.isatty()
     question = "" if talk else read_input(args.question)
@@ -168,6 +130,59 @@ def main() -> None:
         answer(client, model, [*messages, {"role": "user", "content": question}])
 
 
+# From here on, the same in every script.
+
+
+def read_prompt(name: str) -> str:
+    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
+    here = Path(__file__).resolve().parent
+    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
+    file = next((file for file in files if file.is_file()), Path(name))
+    return file.read_text(encoding="utf-8-sig").strip()
+
+
+def read_input(words: list[str]) -> str:
+    """Return the words of the command line, then what was piped in; ValueError without any."""
+    text = " ".join(word for word in words if word != "-")
+    if "-" in words or not sys.stdin.isatty():
+        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    if not text.strip():
+        raise ValueError("There is no text: write it after the command, or pipe it in.")
+    return text.strip()
+
+
+def report(reply: object, start: float) -> str:
+    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
+    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
+    if usage:
+        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
+        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
+    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
+
+
+# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
+HTTPError = (sys.modules.get("httpx2") or sys.modules["httpx"]).HTTPError
+FAILURES = (OpenAIError, HTTPError, json.JSONDecodeError)
+
+
+def explain(error: Exception) -> str:
+    """Return a failure in one line: what the server and the provider said, and what to do."""
+    if isinstance(error, UnicodeError):
+        return "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
+    if not isinstance(error, FAILURES):
+        return str(error)
+    body = getattr(error, "body", None)
+    body = body if isinstance(body, dict) else {"message": body or error}
+    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
+    said = [code, body.get("message"), more.get("raw"), error.__cause__]
+    said = ": ".join(" ".join(str(part).split())[:300] for part in said if part)
+    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait, or change the model"}
+    hint = todo.get(code, "check the network" if error.__cause__ else "retry, or change the model")
+    if models := (body.get("availability") or {}).get("fallback_models"):
+        hint = f"use {' or '.join(models)}"
+    return f"{said} ({hint})"
+
+
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
@@ -177,9 +192,6 @@ if __name__ == "__main__":
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
-        sys.exit(explain(error))
-    except (OSError, ValueError) as error:  # the key, a file, the input
-        utf8 = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(utf8 if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)
+    except (*FAILURES, OSError, ValueError) as error:
+        print(explain(error), file=sys.stderr)
+        sys.exit(1 if isinstance(error, FAILURES) else 2)
