@@ -65,7 +65,7 @@ def ask(client: OpenAI, model: str, messages: list[dict]) -> Iterator[ChatComple
         limit.start()
         try:
             for chunk in stream:
-                for choice in chunk.choices:  # the last chunk brings the usage and may have none
+                for choice in chunk.choices or []:  # none comes with the usage, last
                     text += choice.delta.content or ""
                     end = chunk if choice.finish_reason else end
                 yield chunk
@@ -83,7 +83,7 @@ def answer(client: OpenAI, model: str, messages: list[dict]) -> str:
     start, text = time.monotonic(), ""
     try:
         for chunk in ask(client, model, messages):
-            piece = "".join(choice.delta.content or "" for choice in chunk.choices)
+            piece = "".join(choice.delta.content or "" for choice in chunk.choices or [])
             print(piece, end="", flush=True)
             text += piece
     finally:

@@ -1,0 +1,159 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["openai>=2", "python-dotenv>=1"]
+# ///
+"""Ask models in order: the first that can answers, the others are spare.
+
+  python scripts/fallback.py "Name three rivers." -m "~google/gemini-flash-latest" -m openrouter/free
+  python scripts/fallback.py "Name three rivers."
+
+https://openrouter.ai/docs/guides/routing/model-fallbacks
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from dotenv import load_dotenv
+from openai import APIError, OpenAI, OpenAIError, Timeout
+from openai.types.chat import ChatCompletion
+
+MODELS = ["openrouter/free"]  # the first is asked first
+PROMPT = "chat"
+
+
+def connect() -> OpenAI:
+    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
+    load_dotenv(encoding="utf-8-sig")
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip()
+    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
+    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
+        os.environ.pop(f"OPENAI_{name}", None)
+    url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
+    # No retries: a failed attempt counts against the free daily limit.
+    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+
+
+def check(reply: object, text: str = "") -> None:
+    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
+    choice = next(iter(getattr(reply, "choices", None) or []), None)
+    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
+    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
+    error = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if error or not answer or end not in ("stop", "tool_calls"):
+        why = {"length": "token limit, reasoning included", None: "the reply broke off"}
+        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
+        raise APIError(what, None, body=error)
+
+
+def ask_in_turn(client: OpenAI, models: list[str], messages: list[dict]) -> ChatCompletion:
+    """Return the completion of the first model that answers; completion.model tells which.
+
+    completion.openrouter_metadata says what the router did about the earlier ones
+    (https://openrouter.ai/docs/guides/features/router-metadata).
+    """
+    completion = client.chat.completions.create(
+        model=models[0],
+        messages=messages,
+        extra_body={"models": models[1:]} if models[1:] else None,
+        extra_headers={"X-OpenRouter-Metadata": "enabled"},
+    )
+    check(completion)
+    return completion
+
+
+def attempts(metadata: dict | None) -> list[str]:
+    """Return a line for each attempt in the router's metadata: model, provider, HTTP status."""
+    tried = (metadata or {}).get("attempts") or []
+    return [
+        f"{try_.get('model')} at {try_.get('provider')}: {try_.get('status')}" for try_ in tried
+    ]
+
+
+def main() -> None:
+    """Read the command line and stdin, ask, print the answer and who gave it."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
+    parser.add_argument("-m", "--model", action="append", help="in order; repeat for each")
+    parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
+    args = parser.parse_args()
+    question, system = read_input(args.question), read_prompt(args.prompt)
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    client, start = connect(), time.monotonic()
+    completion = ask_in_turn(client, args.model or MODELS, messages)
+    print(completion.choices[0].message.content)
+    for line in attempts(getattr(completion, "openrouter_metadata", None)):
+        print(f"[{line}]", file=sys.stderr)
+    print(report(completion, start), file=sys.stderr)
+
+
+# From here on, the same in every script.
+
+
+def read_prompt(name: str) -> str:
+    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
+    here = Path(__file__).resolve().parent
+    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
+    file = next((file for file in files if file.is_file()), Path(name))
+    return file.read_text(encoding="utf-8-sig").strip()
+
+
+def read_input(words: list[str]) -> str:
+    """Return the words of the command line, then what was piped in; ValueError without any."""
+    text = " ".join(word for word in words if word != "-")
+    if "-" in words or not sys.stdin.isatty():
+        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    if not text.strip():
+        raise ValueError("There is no text: write it after the command, or pipe it in.")
+    return text.strip()
+
+
+def report(reply: object, start: float) -> str:
+    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
+    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
+    if usage:
+        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
+        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
+    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
+
+
+# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
+HTTPError = (sys.modules.get("httpx2") or sys.modules["httpx"]).HTTPError
+FAILURES = (OpenAIError, HTTPError, json.JSONDecodeError)
+
+
+def explain(error: Exception) -> str:
+    """Return a failure in one line: what the server and the provider said, and what to do."""
+    if isinstance(error, UnicodeError):
+        return "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
+    if not isinstance(error, FAILURES):
+        return str(error)
+    body = getattr(error, "body", None)
+    body = body if isinstance(body, dict) else {"message": body or error}
+    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
+    said = [code, body.get("message"), more.get("raw"), error.__cause__]
+    said = ": ".join(" ".join(str(part).split())[:300] for part in said if part)
+    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait, or change the model"}
+    hint = todo.get(code, "check the network" if error.__cause__ else "retry, or change the model")
+    if models := (body.get("availability") or {}).get("fallback_models"):
+        hint = f"use {' or '.join(models)}"
+    return f"{said} ({hint})"
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader has left, as in `| head -1`
+        os._exit(0)
+    except (*FAILURES, OSError, ValueError) as error:
+        print(explain(error), file=sys.stderr)
+        sys.exit(1 if isinstance(error, FAILURES) else 2)

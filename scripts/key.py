@@ -1,0 +1,128 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["openai>=2", "python-dotenv>=1"]
+# ///
+"""Show what the key may do and has used: limits, spending, free requests left today.
+
+  python scripts/key.py
+  python scripts/key.py --json
+
+With a management key in OPENROUTER_API_KEY, also the credits of the account.
+https://openrouter.ai/docs/api_reference/limits
+"""
+
+import json
+import os
+import re
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+from dotenv import load_dotenv
+from openai import APIError, OpenAI, OpenAIError, Timeout
+
+
+def connect() -> OpenAI:
+    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
+    load_dotenv(encoding="utf-8-sig")
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip()
+    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
+    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
+        os.environ.pop(f"OPENAI_{name}", None)
+    url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
+    # No retries: a failed attempt counts against the free daily limit.
+    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+
+
+def field(reply: object, name: str) -> object:
+    """Return one field of a JSON reply; APIError when HTTP 200 brought an error or no JSON."""
+    if isinstance(reply, dict) and reply.get(name) is not None:
+        return reply[name]
+    error = reply.get("error") if isinstance(reply, dict) else None
+    raise APIError(f"The reply has no {name}: is OPENROUTER_BASE_URL right?", None, body=error)
+
+
+def read_key(client: OpenAI) -> dict:
+    """Return what OpenRouter knows of the key, and "credits" when it is a management key.
+
+    Amounts are USD; null limits mean none (https://openrouter.ai/docs/api_reference/limits).
+    """
+    key = field(client.get("/key", cast_to=object), "data")
+    if key.get("is_management_key"):
+        key["credits"] = field(client.get("/credits", cast_to=object), "data")
+    return key
+
+
+def describe(key: dict) -> str:
+    """Return the facts of read_key() as lines for a person."""
+    limit, left = key.get("limit"), key.get("limit_remaining")
+    free, credits = key.get("free_model_daily_requests"), key.get("credits")
+    lines = [
+        f"key          {key.get('label')}",
+        f"used         ${key.get('usage') or 0:.4f} in all, "
+        + ", ".join(
+            f"${key.get(f'usage_{t}') or 0:.4f} {t}" for t in ("daily", "weekly", "monthly")
+        ),
+        "limit        "
+        + ("none" if limit is None else f"${limit:.2f}, ${left or 0:.4f} left")
+        + (f", resets {key['limit_reset']}" if key.get("limit_reset") else ""),
+    ]
+    if free:
+        lines.append(
+            f"free today   {free['remaining']} of {free['limit']} requests left (to 00:00 UTC)"
+        )
+    lines.append(f"free tier    {'yes' if key.get('is_free_tier') else 'no'}")
+    if key.get("expires_at"):
+        lines.append(f"expires      {key['expires_at']}")
+    if credits:
+        lines.append(f"credits      ${credits['total_credits'] - credits['total_usage']:.4f} left")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line, ask about the key, print."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="everything the API says")
+    args = parser.parse_args()
+    key = read_key(connect())
+    print(json.dumps(key, ensure_ascii=False, indent=2) if args.json else describe(key))
+
+
+# From here on, the same in every script.
+
+
+# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
+HTTPError = (sys.modules.get("httpx2") or sys.modules["httpx"]).HTTPError
+FAILURES = (OpenAIError, HTTPError, json.JSONDecodeError)
+
+
+def explain(error: Exception) -> str:
+    """Return a failure in one line: what the server and the provider said, and what to do."""
+    if isinstance(error, UnicodeError):
+        return "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
+    if not isinstance(error, FAILURES):
+        return str(error)
+    body = getattr(error, "body", None)
+    body = body if isinstance(body, dict) else {"message": body or error}
+    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
+    said = [code, body.get("message"), more.get("raw"), error.__cause__]
+    said = ": ".join(" ".join(str(part).split())[:300] for part in said if part)
+    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait, or change the model"}
+    hint = todo.get(code, "check the network" if error.__cause__ else "retry, or change the model")
+    if models := (body.get("availability") or {}).get("fallback_models"):
+        hint = f"use {' or '.join(models)}"
+    return f"{said} ({hint})"
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader has left, as in `| head -1`
+        os._exit(0)
+    except (*FAILURES, OSError, ValueError) as error:
+        print(explain(error), file=sys.stderr)
+        sys.exit(1 if isinstance(error, FAILURES) else 2)
