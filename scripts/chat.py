@@ -15,19 +15,17 @@ import json
 import os
 import re
 import sys
-import threading
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, OpenAI, OpenAIError, Timeout
+from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
 from openai.types.chat import ChatCompletionChunk
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
 PROMPT = "chat"
-REPLY_SECONDS = 600
 
 
 def connect() -> OpenAI:
@@ -39,8 +37,9 @@ def connect() -> OpenAI:
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
     url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
-    # No retries: a failed attempt counts against the free daily limit.
-    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+    settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
+    http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
+    return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
 
 
 def check(reply: object, text: str = "") -> None:
@@ -50,31 +49,21 @@ def check(reply: object, text: str = "") -> None:
     answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
     error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", None: "the reply broke off"}
+        broken = "a web page, no API" if isinstance(reply, str) else "the reply broke off"
+        why = {"length": "token limit, reasoning included", None: broken}
         what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
         raise APIError(what, None, body=error)
 
 
 def ask(client: OpenAI, model: str, messages: list[dict]) -> Iterator[ChatCompletionChunk]:
     """Yield a completion's chunks as they come; APIError at the end unless the answer is whole."""
-    text, end, until = "", None, time.monotonic() + REPLY_SECONDS
+    text, end = "", None
     with client.chat.completions.create(model=model, messages=messages, stream=True) as stream:
-        # Keep-alive comments reset the read timeout, so the whole reply has a limit of its own.
-        limit = threading.Timer(REPLY_SECONDS, stream.close)
-        limit.daemon = True
-        limit.start()
-        try:
-            for chunk in stream:
-                for choice in chunk.choices or []:  # none comes with the usage, last
-                    text += choice.delta.content or ""
-                    end = chunk if choice.finish_reason else end
-                yield chunk
-        except FAILURES:
-            if time.monotonic() < until:
-                raise
-            raise APIError(f"No end of the answer in {REPLY_SECONDS} s", None, body=None) from None
-        finally:
-            limit.cancel()
+        for chunk in stream:
+            for choice in chunk.choices or []:  # none comes with the usage, last
+                text += choice.delta.content or ""
+                end = chunk if choice.finish_reason else end
+            yield chunk
     check(end, text)
 
 
@@ -158,6 +147,22 @@ def report(reply: object, start: float) -> str:
         facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
         facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
     return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
+
+
+REPLY_SECONDS = 600
+
+
+def limit(response: object) -> None:
+    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
+    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
+
+    def parts_in_time(*size: int) -> Iterator[bytes]:
+        for part in parts(*size):
+            if time.monotonic() > end:
+                raise APITimeoutError(response.request)
+            yield part
+
+    response.iter_raw = parts_in_time
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.

@@ -18,15 +18,24 @@ import re
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator
 from decimal import Decimal
 from html import escape
 from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, AsyncOpenAI, Omit, OpenAI, OpenAIError, Timeout
+from openai import (
+    APIError,
+    APITimeoutError,
+    AsyncOpenAI,
+    DefaultHttpxClient,
+    Omit,
+    OpenAI,
+    OpenAIError,
+    Timeout,
+)
 
 PROMPT = "compare"
-REPLY_SECONDS = 600
 
 
 def connect() -> OpenAI:
@@ -38,8 +47,9 @@ def connect() -> OpenAI:
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
     url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
-    # No retries: a failed attempt counts against the free daily limit.
-    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+    settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
+    http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
+    return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
 
 
 def check(reply: object, text: str = "") -> None:
@@ -49,7 +59,8 @@ def check(reply: object, text: str = "") -> None:
     answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
     error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", None: "the reply broke off"}
+        broken = "a web page, no API" if isinstance(reply, str) else "the reply broke off"
+        why = {"length": "token limit, reasoning included", None: broken}
         what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
         raise APIError(what, None, body=error)
 
@@ -179,7 +190,7 @@ main {{ display: grid; gap: 1rem }}
 main {{ grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)) }}
 article {{ border: 1px solid #8886; border-radius: .5rem; padding: 0 1rem; min-width: 0 }}
 h2 {{ font-size: 1rem; margin-bottom: 0; overflow-wrap: anywhere }}
-h2 + p {{ margin: 0; opacity: .7 }}
+h2 + p {{ margin: 0; opacity: .7; overflow-wrap: anywhere }}
 pre {{ font: inherit; white-space: pre-wrap; overflow-wrap: anywhere }}
 dl {{ display: grid; grid-template-columns: 6rem 1fr; font-size: .85rem }}
 dd {{ margin: 0; position: relative; padding-left: .3rem }}
@@ -257,6 +268,22 @@ def read_input(words: list[str]) -> str:
     if not text.strip():
         raise ValueError("There is no text: write it after the command, or pipe it in.")
     return text.strip()
+
+
+REPLY_SECONDS = 600
+
+
+def limit(response: object) -> None:
+    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
+    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
+
+    def parts_in_time(*size: int) -> Iterator[bytes]:
+        for part in parts(*size):
+            if time.monotonic() > end:
+                raise APITimeoutError(response.request)
+            yield part
+
+    response.iter_raw = parts_in_time
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.

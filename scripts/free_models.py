@@ -18,11 +18,21 @@ import re
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
 from dotenv import load_dotenv
-from openai import APIConnectionError, APIError, APITimeoutError, Omit, OpenAI, OpenAIError, Timeout
+from openai import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    DefaultHttpxClient,
+    Omit,
+    OpenAI,
+    OpenAIError,
+    Timeout,
+)
 
 LIMIT = 5
 SECONDS_BETWEEN = 3.0  # 20 requests a minute
@@ -38,8 +48,9 @@ def connect() -> OpenAI:
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
     url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
-    # No retries: a failed attempt counts against the free daily limit.
-    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+    settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
+    http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
+    return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
 
 
 def check(reply: object, text: str = "") -> None:
@@ -49,7 +60,8 @@ def check(reply: object, text: str = "") -> None:
     answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
     error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", None: "the reply broke off"}
+        broken = "a web page, no API" if isinstance(reply, str) else "the reply broke off"
+        why = {"length": "token limit, reasoning included", None: broken}
         what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
         raise APIError(what, None, body=error)
 
@@ -147,8 +159,8 @@ def line(result: dict) -> str:
     return f"{result['status']:<20} {facts}  {words}".rstrip()
 
 
-def main() -> None:
-    """Read the command line, choose free models, ask each, print."""
+def main() -> int:
+    """Read the command line, choose free models, ask each, print; 1 when none answers."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("search", nargs="?", help="words in the name or description")
     parser.add_argument("--limit", type=int, default=LIMIT, help=f"how many (default {LIMIT})")
@@ -179,9 +191,26 @@ def main() -> None:
             print(json.dumps(results, ensure_ascii=False, indent=2))
     answers = sum(result["status"] == "answers" for result in results)
     print(f"[{answers} of {len(results)} answer]", file=sys.stderr)
+    return 0 if answers else 1
 
 
 # From here on, the same in every script.
+
+
+REPLY_SECONDS = 600
+
+
+def limit(response: object) -> None:
+    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
+    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
+
+    def parts_in_time(*size: int) -> Iterator[bytes]:
+        for part in parts(*size):
+            if time.monotonic() > end:
+                raise APITimeoutError(response.request)
+            yield part
+
+    response.iter_raw = parts_in_time
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.

@@ -15,10 +15,12 @@ import json
 import os
 import re
 import sys
+import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator
 
 from dotenv import load_dotenv
-from openai import APIError, OpenAI, OpenAIError, Timeout
+from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
 
 
 def connect() -> OpenAI:
@@ -30,8 +32,9 @@ def connect() -> OpenAI:
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
     url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
-    # No retries: a failed attempt counts against the free daily limit.
-    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+    settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
+    http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
+    return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
 
 
 def field(reply: object, name: str) -> object:
@@ -67,14 +70,14 @@ def describe(key: dict) -> str:
         + ("none" if limit is None else f"${limit:.2f}, ${left or 0:.4f} left")
         + (f", resets {key['limit_reset']}" if key.get("limit_reset") else ""),
     ]
-    if free:
+    if free and free.get("remaining") is not None:
         lines.append(
-            f"free today   {free['remaining']} of {free['limit']} requests left (to 00:00 UTC)"
+            f"free today   {free['remaining']} of {free.get('limit')} requests left (to 00:00 UTC)"
         )
     lines.append(f"free tier    {'yes' if key.get('is_free_tier') else 'no'}")
     if key.get("expires_at"):
         lines.append(f"expires      {key['expires_at']}")
-    if credits:
+    if credits and {"total_credits", "total_usage"} <= credits.keys():
         lines.append(f"credits      ${credits['total_credits'] - credits['total_usage']:.4f} left")
     return "\n".join(lines)
 
@@ -89,6 +92,22 @@ def main() -> None:
 
 
 # From here on, the same in every script.
+
+
+REPLY_SECONDS = 600
+
+
+def limit(response: object) -> None:
+    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
+    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
+
+    def parts_in_time(*size: int) -> Iterator[bytes]:
+        for part in parts(*size):
+            if time.monotonic() > end:
+                raise APITimeoutError(response.request)
+            yield part
+
+    response.iter_raw = parts_in_time
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.

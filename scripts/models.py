@@ -17,11 +17,13 @@ import os
 import re
 import shutil
 import sys
+import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator
 from decimal import Decimal
 
 from dotenv import load_dotenv
-from openai import APIError, Omit, OpenAI, OpenAIError, Timeout
+from openai import APIError, APITimeoutError, DefaultHttpxClient, Omit, OpenAI, OpenAIError, Timeout
 
 SORTS = {
     "price": "pricing-low-to-high",
@@ -42,8 +44,9 @@ def connect() -> OpenAI:
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
     url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
-    # No retries: a failed attempt counts against the free daily limit.
-    return OpenAI(base_url=url, api_key=key, timeout=Timeout(120, connect=10), max_retries=0)
+    settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
+    http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
+    return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
 
 
 def find_models(client: OpenAI, query: dict) -> list[dict]:
@@ -145,6 +148,22 @@ def main() -> None:
 
 
 # From here on, the same in every script.
+
+
+REPLY_SECONDS = 600
+
+
+def limit(response: object) -> None:
+    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
+    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
+
+    def parts_in_time(*size: int) -> Iterator[bytes]:
+        for part in parts(*size):
+            if time.monotonic() > end:
+                raise APITimeoutError(response.request)
+            yield part
+
+    response.iter_raw = parts_in_time
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
