@@ -1,0 +1,42 @@
+"""Install what the tests need into .venv-tests, then run them.
+
+  python tests/run.py                 (everything; extra arguments go to pytest)
+  python tests/run.py -k chat
+
+With OPENROUTER_API_KEY set, `python tests/run.py --live` also asks OpenRouter itself, a few free
+requests. Needs Python 3.10 or newer and pip; nothing outside this folder is changed.
+"""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".venv-tests"
+PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+OLDER = ("2.0.0", "2.54.0")  # of openai: the oldest supported and the last 2.x
+
+
+def pip(*arguments: str) -> None:
+    """Run pip in the test environment; a failure ends the program."""
+    command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, *arguments], cwd=ROOT, check=True)
+
+
+def main() -> int:
+    """Install, then return pytest's exit code."""
+    if not PYTHON.exists():
+        venv.create(HOME, with_pip=True)
+    pip("-r", "tests/requirements.txt")
+    pip("--no-deps", "-r", "requirements-offline.txt")
+    for version in OLDER:
+        target = HOME / f"openai-{version}"
+        if not target.exists():
+            pip("--target", str(target), f"openai=={version}", "-r", "requirements.txt")
+    return subprocess.run([PYTHON, "-m", "pytest", "tests", *sys.argv[1:]], cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
