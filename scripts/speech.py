@@ -50,7 +50,7 @@ def connect() -> OpenAI:
         raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
-    url = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
+    url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
     settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
     http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
     return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
@@ -219,15 +219,18 @@ def explain(error: Exception) -> str:
     if not isinstance(error, FAILURES):
         return str(error)
     body = getattr(error, "body", None)
-    body = body if isinstance(body, dict) else {"message": body or error}
+    if not isinstance(body, dict):
+        page = str(body).lstrip().startswith("<")
+        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
     code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
     said = [code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300] for part in said if part)
-    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait, or change the model"}
-    hint = todo.get(code, "check the network" if error.__cause__ else "retry, or change the model")
+    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
+    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait: days end at 0:00 UTC"}
+    hint = "check the network" if error.__cause__ else "retry, or change request or model"
     if models := (body.get("availability") or {}).get("fallback_models"):
         hint = f"use {' or '.join(models)}"
-    return f"{said} ({hint})"
+    bad_json = "The reply is not JSON: " if isinstance(error, json.JSONDecodeError) else ""
+    return f"{bad_json}{said} ({todo.get(code, hint)})"
 
 
 if __name__ == "__main__":
@@ -239,6 +242,6 @@ if __name__ == "__main__":
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except (*FAILURES, OSError, ValueError) as error:
+    except (*FAILURES, ImportError, OSError, ValueError) as error:
         print(explain(error), file=sys.stderr)
         sys.exit(1 if isinstance(error, FAILURES) else 2)

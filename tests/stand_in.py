@@ -82,8 +82,12 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "error_200": Fault("upstream idle timeout", says_in_stream="upstream idle timeout|broke off"),
-    "null_200": Fault("empty|broke off|no answer|nothing|reply has (no|0) ", reach="json"),
+    "error_200": Fault("upstream idle timeout"),
+    "null_200": Fault(
+        "empty|broke off|no answer|nothing|reply (has|holds) (no|0) ",
+        reach="json",
+        says_in_stream="no stream",
+    ),
     "mid_stream": Fault("provider disconnected", "always", "stream"),
     "cut": Fault("broke off|cut off|truncated|incomplete", "always", "completion"),
     "finish_error": Fault("engine crashed", "always", "completion"),
@@ -93,7 +97,7 @@ FAULTS = {
     "filtered": Fault("content.?filter|filtered", "always", "completion"),
     "html": Fault(
         "html|web page|base.?url|address|json",
-        says_in_stream="html|web page|base.?url|address|broke off",
+        says_in_stream="html|web page|base.?url|address",
     ),
     "html_502": Fault("502"),
     "400": Fault("not a valid model id"),
@@ -122,7 +126,7 @@ FAULTS = {
         "empty|json|expecting|broke off", reach="json", says_in_stream="empty|broke off"
     ),
     "keepalive": Fault(
-        "no end of|too long|timed? ?out|time limit|seconds|closed|gave up", "stream", "completion"
+        "no end of|too long|timed? ?out|time limit|seconds|closed|gave up", "stream", "json"
     ),
     "hang": Fault("timed? ?out|too long|no answer"),
     "drop": Fault("peer closed|connection|broke off|incomplete", "stream"),
@@ -1272,7 +1276,7 @@ class StandIn:
         reach = FAULTS[fault].reach
         if reach == "any" or kind == "completion" or (reach == "json" and kind == "json"):
             return fault
-        if kind in ("json", "binary") and fault in ("cut", "empty", "keepalive"):
+        if kind in ("json", "binary") and fault in ("cut", "empty"):
             return fault
         raise ValueError(f"fault {fault} cannot reach {call.route}")
 

@@ -54,8 +54,8 @@ def test_openai_variables_stay_here(start, stand_in, script):
 
     assert done.code == 0, done.err
     assert stand_in.requests
-    sent = {call.headers.get("authorization") for call in stand_in.requests}
-    assert sent == {f"Bearer {KEY}"}
+    sent = {call.key for call in stand_in.requests if "authorization" in call.headers}
+    assert sent == (set() if CASES[script].get("keyless") else {KEY})
 
 
 @pytest.mark.parametrize("script", NEED_KEY)
@@ -63,13 +63,13 @@ def test_openai_key_does_not_stand_in_for_a_missing_one(start, stand_in, script)
     refused(start(script, key="", env=POISON), stand_in)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", NEED_KEY)
 @pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}\r\n"], ids=["newline", "spaces"])
 def test_white_space_around_the_key_does_not_matter(start, stand_in, script, key):
     done = start(script, key=key)
 
     assert done.code == 0, done.err
-    assert stand_in.requests[0].key == KEY
+    assert stand_in.requests[-1].key == KEY
 
 
 @pytest.mark.parametrize("script", NEED_KEY)
@@ -88,7 +88,7 @@ def test_absent_key_is_one_sentence(start, stand_in, tmp_path, script):
     refused(start(script, key=None, script_path=path), stand_in)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", NEED_KEY)
 @pytest.mark.parametrize(
     "content",
     [
@@ -103,16 +103,16 @@ def test_env_file_brings_the_key(start, stand_in, tmp_path, script, content):
     done = start(script, key=None, script_path=path)
 
     assert done.code == 0, done.err
-    assert stand_in.requests[0].key == KEY
+    assert stand_in.requests[-1].key == KEY
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", NEED_KEY)
 def test_env_file_does_not_override_a_variable(start, stand_in, tmp_path, script):
     path = copied(FOLDER / f"{script}.py", tmp_path / "alone")
     (tmp_path / "alone" / ".env").write_text("OPENROUTER_API_KEY=other\n")
     start(script, script_path=path)
 
-    assert stand_in.requests[0].key == KEY
+    assert stand_in.requests[-1].key == KEY
 
 
 @pytest.mark.parametrize("script", NEED_KEY)

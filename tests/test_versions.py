@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clean_environment, lines, named
+from conftest import ROOT, clean_environment, named
 from stand_in import FAULTS
-from test_faults import CASES
+from test_faults import CASES, told
 
 OLDER = sorted((ROOT / ".venv-tests").glob("openai-*"))  # tests/run.py puts them there
 TELLING = ("drop", "error_200", "429_day")  # what releases of the client tell in different ways
@@ -53,7 +53,7 @@ def test_fault_is_named(run, stand_in, monkeypatch, folder, script, fault):
     done = run(script, *case["args"], stdin=case.get("stdin"), edit=edits(case))
     assert done.code == 1, done.err
     says = FAULTS[fault].says_in_stream if case.get("streams") else ""
-    assert named(says or FAULTS[fault].says, lines(done.err)[-1]), done.err
+    assert named(says or FAULTS[fault].says, told(case, done)), done.err
 
 
 def test_oldest_named_release_is_among_them():
