@@ -186,10 +186,10 @@ async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion, Exceptio
         check(reply)
     except asyncio.TimeoutError:
         return reply, APIError(f"Too long: no end in {REPLY_SECONDS} s", None, body=None)
-    except (AttributeError, TypeError):
-        return reply, APIError("The reply has not the documented form", None, body=None)
     except FAILURES as error:
         return reply, error
+    except (AttributeError, TypeError, ValueError):  # bytes and fields of any kind
+        return reply, APIError("The reply has not the documented form", None, body=None)
     return reply, None
 
 

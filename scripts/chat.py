@@ -61,7 +61,7 @@ def ask(client: OpenAI, model: str, messages: list[dict]) -> Iterator[ChatComple
     with client.chat.completions.create(model=model, messages=messages, stream=True) as stream:
         if "event-stream" not in stream.response.headers.get("content-type", ""):
             text = stream.response.read().decode(errors="replace")
-            raise APIError(f"No stream came, but {text}", None, body=None)
+            raise APIError(f"No stream came, but {text or 'an empty reply'}", None, body=None)
         for chunk in stream:
             for choice in chunk.choices or []:  # none comes with the usage, last
                 text += choice.delta.content or ""

@@ -110,7 +110,7 @@ async def ask(client: AsyncOpenAI, row: dict, messages: list[dict]) -> None:
     async with stream:
         if "event-stream" not in stream.response.headers.get("content-type", ""):
             text = (await stream.response.aread()).decode(errors="replace")
-            raise APIError(f"No stream came, but {text}", None, body=None)
+            raise APIError(f"No stream came, but {text or 'an empty reply'}", None, body=None)
         async for chunk in stream:
             row["model"] = chunk.model or row["model"]
             row["provider"] = getattr(chunk, "provider", None)

@@ -24,8 +24,8 @@ from dotenv import load_dotenv
 from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
 from openai.types.chat import ChatCompletion
 
-# Read in the providers' documents on the dates given. "usd" is the price of a million tokens, in
-# and out, at the provider (November 2026); "breaks" is what it refuses or ignores.
+# Checked in autumn 2026, the free tier on the date in its row. "usd" is the provider's price of a
+# million tokens, in and out, where it is dearest; "breaks" is what it refuses or ignores.
 PROVIDERS = {
     "openrouter": {
         "base_url": "https://openrouter.ai/api/v1",
@@ -51,7 +51,7 @@ PROVIDERS = {
         "model": "gemini-3.5-flash-lite",
         "on_openrouter": "google/gemini-3.5-flash-lite",
         "usd": [0.30, 2.50],
-        "free": "Flash, Flash-Lite and Gemma; limits in AI Studio, trains on it (2026-10-07)",
+        "free": "Flash, Flash-Lite, Gemma; limits in AI Studio, may train on it (2026-10-07)",
         "breaks": "refuses seed, store, penalties; an error's body is a list",
     },
     "mistral": {
@@ -60,7 +60,7 @@ PROVIDERS = {
         "model": "mistral-small-2603",
         "on_openrouter": "mistralai/mistral-small-2603",
         "usd": [0.15, 0.60],
-        "free": "a free mode, in doubt since autumn; trains on it (2026-08-21)",
+        "free": "a free mode, in doubt since autumn; may train on it (2026-08-21)",
         "breaks": "refuses max_completion_tokens, stream_options, seed, user, store",
     },
     "huggingface": {
@@ -69,7 +69,7 @@ PROVIDERS = {
         "model": "openai/gpt-oss-20b:cheapest",
         "on_openrouter": "openai/gpt-oss-20b",
         "usd": [0.10, 0.50],
-        "free": "probably none any more (2026-09-02)",
+        "free": "uncertain: $0.10 of credit a month, or none any more (2026-09-02)",
         "breaks": "chat only, no embeddings; the rest depends on the provider it picks",
     },
     "deepseek": {
@@ -232,7 +232,8 @@ def main() -> None:
     else:
         for name, side in results.items():
             tokens = " + ".join(map(str, side["tokens"]))
-            facts = f"{side['seconds']:5.1f} s  {tokens:>13} tokens  ${side['usd']:.6f}"
+            about = " " if name == "openrouter" else "~"  # by the price list
+            facts = f"{side['seconds']:5.1f} s  {tokens:>13} tokens {about}${side['usd']:.6f}"
             print(f"{name:11}  {facts}  {side['model']}")
     sys.exit(len(results) < len(sides))
 

@@ -59,7 +59,7 @@ def respond(
     ) as stream:
         if "event-stream" not in stream.response.headers.get("content-type", ""):
             text = stream.response.read().decode(errors="replace")
-            raise APIError(f"No stream came, but {text}", None, body=None)
+            raise APIError(f"No stream came, but {text or 'an empty reply'}", None, body=None)
         for event in stream:
             text += piece(event)
             end = event if event.type in ENDS else end

@@ -1,7 +1,9 @@
 """What the tests share: a stand-in for OpenRouter, and a way to run a script as a user does."""
 
+import multiprocessing
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -131,6 +133,7 @@ def command(stand_in, tmp_path):
 def run(command):
     """run(script, *args, …) -> Result: a script as a process, and what no script may ever do.
 
+    fork: from a process that has imported the client already, in a tenth of the time.
     stdin: text or bytes, None for nothing to read. env: variables to add, None to take away.
     key: None for no variable at all. edit: text to replace in a copy, to shorten waits.
     """
@@ -141,10 +144,15 @@ def run(command):
         stdin: str | bytes | None = None,
         timeout: float = 60,
         key: str | None = KEY,
+        fork: bool = False,
         **options,
     ) -> Result:
         arguments, environment, folder = command(script, *args, key=key, **options)
         begin = time.monotonic()
+        if fork and os.name == "posix" and "PYTHONPATH" not in environment:
+            code, out, err = run_forked(arguments[1:], environment, folder, stdin, timeout)
+            check_manners(code, out, err, key)
+            return Result(code, out, err, time.monotonic() - begin)
         done = subprocess.run(
             arguments,
             env=environment,
@@ -160,6 +168,48 @@ def run(command):
         return Result(done.returncode, out, err, seconds)
 
     return start
+
+
+FORKS = multiprocessing.get_context("forkserver") if os.name == "posix" else None
+if FORKS:
+    FORKS.set_forkserver_preload(["asyncio", "argparse", "decimal", "dotenv", "openai", "sqlite3"])
+
+
+def run_forked(argv, environment, folder, stdin, timeout) -> tuple[int, str, str]:
+    """Run a script in a fork; return its exit code and what it wrote."""
+    files = [folder.parent / f"{name}.{time.monotonic_ns()}" for name in ("in", "out", "err")]
+    files[0].write_bytes(encoded(stdin or b""))
+    arguments = (argv, environment, str(folder), [str(file) for file in files])
+    process = FORKS.Process(target=become_script, args=arguments)
+    process.start()
+    process.join(timeout)
+    if process.is_alive():
+        process.kill()
+        raise subprocess.TimeoutExpired(argv, timeout, files[1].read_bytes(), files[2].read_bytes())
+    return process.exitcode, files[1].read_text("utf-8"), files[2].read_text("utf-8")
+
+
+def become_script(argv, environment, folder, files) -> None:
+    """Make this process the script: its files, its environment, its arguments, its exit code."""
+    os.dup2(os.open(files[0], os.O_RDONLY), 0)
+    for number in (1, 2):
+        os.dup2(os.open(files[number], os.O_WRONLY | os.O_CREAT), number)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = argv
+    try:
+        runpy.run_path(argv[0], run_name="__main__")
+    except SystemExit as done:
+        text = isinstance(done.code, str)
+        if text:
+            print(done.code, file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if text else done.code or 0)
 
 
 @pytest.fixture

