@@ -90,7 +90,9 @@ def price(model: dict, kind: str) -> Decimal | None:
 
 def is_free(model: dict) -> bool:
     """Tell whether a model costs nothing, whatever its name says."""
-    return price(model, "prompt") == price(model, "completion") == 0
+    prices = (model.get("pricing") or {}).items()
+    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
+    return bool(costs) and all(Decimal(text) == 0 for text in costs)
 
 
 def find_listener(client: OpenAI) -> str:

@@ -106,15 +106,11 @@ def find_models(client: OpenAI, query: dict) -> list[dict]:
     return [model.to_dict() for model in page.data]
 
 
-def price(model: dict, kind: str) -> Decimal | None:
-    """Return a price ("prompt", "completion") in USD per million tokens; None when it varies."""
-    text = (model.get("pricing") or {}).get(kind) or "-1"
-    return None if text.startswith("-") else Decimal(text) * 1_000_000
-
-
 def is_free(model: dict) -> bool:
     """Tell whether a model costs nothing, whatever its name says."""
-    return price(model, "prompt") == price(model, "completion") == 0
+    prices = (model.get("pricing") or {}).items()
+    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
+    return bool(costs) and all(Decimal(text) == 0 for text in costs)
 
 
 @dataclass
@@ -178,18 +174,23 @@ async def work(client: AsyncOpenAI, run: Run, jobs: Iterator[Job]) -> None:
 
 async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion, Exception | None]:
     """Return the reply to a chat body and, unless it is a whole answer, what is wrong."""
-    reply = None
+    reply, loop = None, asyncio.get_running_loop()
+    # Not wait_for(): it makes a task for each request, and the HTTP client is slower in a new one.
+    timer = loop.call_later(REPLY_SECONDS, asyncio.current_task().cancel)
     try:
         # The body goes out as it stands: create() has no room for OpenRouter's own fields.
-        call = client.post("/chat/completions", cast_to=ChatCompletion, body=body)
-        reply = await asyncio.wait_for(call, REPLY_SECONDS)
+        reply = await client.post("/chat/completions", cast_to=ChatCompletion, body=body)
         check(reply)
-    except asyncio.TimeoutError:
+    except asyncio.CancelledError:
+        if loop.time() < timer.when():
+            raise
         return reply, APIError(f"Too long: no end in {REPLY_SECONDS} s", None, body=None)
     except FAILURES as error:
         return reply, error
     except (AttributeError, TypeError, ValueError):  # bytes and fields of any kind
         return reply, APIError("The reply has not the documented form", None, body=None)
+    finally:
+        timer.cancel()
     return reply, None
 
 

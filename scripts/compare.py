@@ -90,15 +90,11 @@ def find_models(client: OpenAI, query: dict) -> list[dict]:
     return [model.to_dict() for model in page.data]
 
 
-def price(model: dict, kind: str) -> Decimal | None:
-    """Return a price ("prompt", "completion") in USD per million tokens; None when it varies."""
-    text = (model.get("pricing") or {}).get(kind) or "-1"
-    return None if text.startswith("-") else Decimal(text) * 1_000_000
-
-
 def is_free(model: dict) -> bool:
     """Tell whether a model costs nothing, whatever its name says."""
-    return price(model, "prompt") == price(model, "completion") == 0
+    prices = (model.get("pricing") or {}).items()
+    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
+    return bool(costs) and all(Decimal(text) == 0 for text in costs)
 
 
 async def ask(client: AsyncOpenAI, row: dict, messages: list[dict]) -> None:
@@ -213,8 +209,11 @@ def main() -> None:
     parser.add_argument("--free", type=int, default=0, metavar="N", help="N popular free models")
     parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page for a browser")
+    parser.add_argument("--force", action="store_true", help="overwrite the page")
     parser.add_argument("--json", action="store_true", help="data, for judge.py or a program")
     args = parser.parse_args()
+    if args.html and args.html.exists() and not args.force:
+        raise ValueError(f"{args.html} exists: name another file, or add --force.")
     template = read_prompt(args.prompt)
     question = read_input(args.question) if "{{input}}" in template or args.question else ""
     prompt = fill(template, {"input": question} if question else {})

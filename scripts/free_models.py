@@ -82,15 +82,11 @@ def find_models(client: OpenAI, query: dict) -> list[dict]:
     return [model.to_dict() for model in page.data]
 
 
-def price(model: dict, kind: str) -> Decimal | None:
-    """Return a price ("prompt", "completion") in USD per million tokens; None when it varies."""
-    text = (model.get("pricing") or {}).get(kind) or "-1"
-    return None if text.startswith("-") else Decimal(text) * 1_000_000
-
-
 def is_free(model: dict) -> bool:
     """Tell whether a model costs nothing, whatever its name says."""
-    return price(model, "prompt") == price(model, "completion") == 0
+    prices = (model.get("pricing") or {}).items()
+    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
+    return bool(costs) and all(Decimal(text) == 0 for text in costs)
 
 
 def probe(client: OpenAI, model: str) -> dict:

@@ -104,6 +104,9 @@ def read_answers(text: str) -> tuple[str, list[dict]]:
         data = json.loads(text)
         answers = [a for a in data["answers"] if a["answer"] and a["model"] and not a["error"]]
         question = data["prompt"]
+        texts = [question, *(a[part] for a in answers for part in ("answer", "model"))]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError
     except (ValueError, KeyError, TypeError):
         raise ValueError("The input is not what compare.py --json writes.") from None
     if len(answers) < 2:

@@ -73,7 +73,9 @@ def price(model: dict, kind: str) -> Decimal | None:
 
 def is_free(model: dict) -> bool:
     """Tell whether a model costs nothing, whatever its name says."""
-    return price(model, "prompt") == price(model, "completion") == 0
+    prices = (model.get("pricing") or {}).items()
+    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
+    return bool(costs) and all(Decimal(text) == 0 for text in costs)
 
 
 def row(model: dict) -> list[str]:
@@ -100,7 +102,7 @@ def table(rows: list[list[str]], width: int) -> str:
         name = name if len(name) <= columns[0] else name[: columns[0] - 1] + "…"
         numbers = [cell.rjust(size) for cell, size in zip(cells[:3], columns[1:4], strict=True)]
         words = [cell.ljust(size) for cell, size in zip(cells[3:], columns[4:], strict=True)]
-        lines.append("  ".join([name.ljust(columns[0]), *numbers, *words]).rstrip())
+        lines.append("  ".join([name.ljust(columns[0]), *numbers, *words]).rstrip()[:width])
     return "\n".join(lines)
 
 

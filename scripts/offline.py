@@ -52,7 +52,10 @@ def start_server(gguf: Path | None = None) -> object:
     params.n_predict = ANSWER_TOKENS
     params.sampling.temp, params.sampling.penalty_repeat = 0.0, 1.1  # what suits small models
     params.verbosity = -1
-    return Server(params)
+    try:
+        return Server(params)
+    except RuntimeError:
+        raise ValueError(f"llama.cpp cannot load {gguf}: is it a model in GGUF form?") from None
 
 
 def run_script(url: str, script: Path, arguments: list[str]) -> int:

@@ -130,6 +130,8 @@ def main() -> None:
     parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
     args = parser.parse_args()
     text = read_input(["-"]) if args.file == "-" else Path(args.file).read_text("utf-8-sig")
+    if not text.strip():
+        raise ValueError(f"There is no text in {args.file}.")
     prompt = fill(read_prompt(args.prompt), {"input": text})
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL

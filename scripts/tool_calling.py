@@ -66,14 +66,21 @@ def current_time(utc_offset: float) -> str:
 
 def list_files(folder: Path) -> str:
     """Return the names of the files that can be read."""
-    return "\n".join(sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")))
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return "\n".join(sorted(file.as_posix() for file in files if not hidden(file)))
+
+
+def hidden(file: Path) -> bool:
+    """Tell whether a file, or a folder above it, is hidden, such as .env with its key."""
+    return any(part.startswith(".") for part in file.parts)
 
 
 def read_file(folder: Path, name: str) -> str:
     """Return the text of a file, by a name from list_files."""
     path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):  # what a model writes is not trusted
-        raise ValueError(f"{name} is outside the folder")
+    root = folder.resolve()
+    if not path.is_relative_to(root) or hidden(path.relative_to(root)):  # a model is not trusted
+        raise ValueError(f"{name} is outside the folder, or hidden")
     return path.read_text(encoding="utf-8-sig")[:MAX_CHARACTERS]
 
 

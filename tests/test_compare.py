@@ -403,7 +403,6 @@ def test_page_cannot_be_written_to_a_missing_folder(run):
     assert "no/such/folder" in lines(done.err)[-1]
 
 
-@pytest.mark.xfail(strict=True, reason="--html writes over a file without asking")
 def test_page_does_not_overwrite_a_file(run, tmp_path):
     (tmp_path / "notes.html").write_text("mine", encoding="utf-8")
     run("compare", "Hello", *TWO, "--html", str(tmp_path / "notes.html"))

@@ -190,7 +190,7 @@ def test_fault_is_one_line_that_names_the_cause(run, stand_in, script, fault):
     streams, facts = case.get("streams", False), FAULTS[fault]
     stand_in.fail(fault, case.get("path"))
     given = {"stdin": case.get("stdin"), "edit": case.get("edit"), "timeout": 3 * SLOW}
-    done = run(script, *case["args"], fork=True, **given)
+    done = run(script, *case["args"], **given)
 
     assert done.code == 1, f"exit code {done.code}, stdout {done.out!r}, stderr {done.err!r}"
     *before, _ = lines(done.err) or [""]

@@ -213,7 +213,6 @@ def test_input_that_is_no_comparison_is_one_sentence(run, stand_in, text):
     assert stand_in.requests == []
 
 
-@pytest.mark.xfail(strict=True, reason="TypeError in fill(), sorted() or set(): a traceback")
 @pytest.mark.parametrize("part", ["prompt", "answer", "model"])
 def test_parts_that_are_no_text_are_one_sentence(run, stand_in, part):
     data = json.loads(answers("good answer", "bad answer"))

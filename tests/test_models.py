@@ -59,7 +59,6 @@ def test_table_tells_prices_per_million_context_and_abilities(run):
     assert done.err == f"[{len(select({}))} models]\n"
 
 
-@pytest.mark.xfail(strict=True, reason="the other columns leave an id 10 of its 20 characters")
 @pytest.mark.parametrize("kind", ["text", "all"])
 def test_table_fits_the_terminal(run, kind):
     done = run("models", "--output", kind, env={"COLUMNS": "80"})
@@ -134,7 +133,6 @@ def test_free_and_limit_together(run, stand_in):
     assert set(listed(done)) <= FREE
 
 
-@pytest.mark.xfail(strict=True, reason="is_free() looks at the prices of tokens alone")
 @pytest.mark.parametrize("kind", ["image", "rerank"])
 def test_free_model_costs_nothing_at_all(run, kind):
     done = run("models", "--free", "--json", "--output", kind)

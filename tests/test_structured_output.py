@@ -154,7 +154,6 @@ def test_empty_pipe_is_one_sentence(run, stand_in):
     assert stand_in.requests == []
 
 
-@pytest.mark.xfail(strict=True, reason="an empty file is sent, and paid for")
 def test_empty_file_is_one_sentence(run, stand_in, tmp_path):
     (tmp_path / "empty.txt").write_text(" \n")
     done = run("structured_output", str(tmp_path / "empty.txt"))

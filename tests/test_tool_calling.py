@@ -242,7 +242,6 @@ def test_files_below_the_folder_can_be_read(answered):
     assert found == ["둘째 {{x}}", "첫째 파일"]
 
 
-@pytest.mark.xfail(strict=True, reason='rglob("*.*"): no file without a dot, but folders with one')
 def test_list_names_the_files_that_can_be_read(answered, folder):
     (folder / "LICENSE").write_text("free")
     (folder / "dir.d").mkdir()
@@ -302,7 +301,6 @@ def test_symbolic_link_out_of_the_folder_is_refused(answered, stand_in, folder):
     nothing_leaked(stand_in, err)
 
 
-@pytest.mark.xfail(strict=True, reason="with --folder . the model can read the key in .env")
 def test_key_file_in_the_folder_is_not_read(answered, stand_in, folder):
     (folder / ".env").write_text(f"OPENROUTER_API_KEY={SECRET}")
     _, err = answered("read_file", {"name": ".env"})
