@@ -3,8 +3,8 @@
   python tests/run.py                 (everything; extra arguments go to pytest)
   python tests/run.py -k chat
 
-With OPENROUTER_API_KEY set, `python tests/run.py --live` also asks OpenRouter itself, a few free
-requests. Needs Python 3.10 or newer and pip; nothing outside this folder is changed.
+Needs Python 3.10 or newer and pip; nothing outside this folder is changed. With a key of yours in
+TEST_LIVE_KEY, tests/test_live.py also asks OpenRouter itself: a handful of free requests.
 """
 
 import os
@@ -35,7 +35,8 @@ def main() -> int:
         target = HOME / f"openai-{version}"
         if not target.exists():
             pip("--target", str(target), f"openai=={version}", "-r", "requirements.txt")
-    return subprocess.run([PYTHON, "-m", "pytest", "tests", *sys.argv[1:]], cwd=ROOT).returncode
+    command = [PYTHON, "-m", "pytest", "tests", "-q", "-n", "auto", *sys.argv[1:]]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | {"TEST_INSTALL": "1"}).returncode
 
 
 if __name__ == "__main__":
