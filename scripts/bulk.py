@@ -15,6 +15,7 @@ It costs what the model costs. https://openrouter.ai/docs/api_reference/limits
 """
 
 import asyncio
+import gc
 import heapq
 import json
 import math
@@ -175,7 +176,7 @@ async def work(client: AsyncOpenAI, run: Run, jobs: Iterator[Job]) -> None:
 async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion, Exception | None]:
     """Return the reply to a chat body and, unless it is a whole answer, what is wrong."""
     reply, loop = None, asyncio.get_running_loop()
-    # Not wait_for(): it makes a task for each request, and the HTTP client is slower in a new one.
+    # wait_for() would make a new task, in which the client needs a fifth more time.
     timer = loop.call_later(REPLY_SECONDS, asyncio.current_task().cancel)
     try:
         # The body goes out as it stands: create() has no room for OpenRouter's own fields.
@@ -305,8 +306,10 @@ async def watch(run: Run) -> None:
             done = run.answered + run.failed
             speed = (done - first) / (time.monotonic() - start)
             left = f", {(run.total - done) / speed / 60:.1f} min left" if speed else ""
-            text = run.over or f"{done}/{run.total}, {speed:.1f}/s{left}"
-            text = f"[{text}, {run.failed} failed, ${run.spent:.4f}]"
+            text = (
+                f"[{done}/{run.total}, {speed:.1f}/s, {run.failed} failed, ${run.spent:.4f}{left}]"
+            )
+            text = f"[finishing {run.in_flight} in flight]" if run.over else text
             print(f"\r{text:79}", end="", file=sys.stderr, flush=True)
 
 
@@ -334,9 +337,9 @@ def main() -> int:
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     read = partial(read_item, args.input.endswith(".txt"), template, values, model)
-    if Path(f"{args.output.resolve()}.batches").exists():
-        raise ValueError(f"{args.output} has batches under way: fetch them first.")
     with open_input(args.input) as source, open_items(args.output) as db:
+        if Path(f"{args.output.resolve()}.batches").exists():
+            raise ValueError(f"{args.output} has batches under way: fetch them first.")
         note_input(source, read, db, args.skip_bad)
         counts = note_output(args.output.resolve(), db, again=True)
         if args.rpm is None:
@@ -348,6 +351,7 @@ def main() -> int:
         with args.output.open("ab", buffering=0) as output:
             run = Run(output, max(1, args.concurrency), args.rpm, args.max_cost, *counts)
             signal.signal(signal.SIGINT, partial(stop, run))
+            gc.freeze()  # what is loaded by now is not looked at for garbage any more
             try:
                 jobs = (Job(*item) for item in open_jobs(source, read, db))
                 asyncio.run(answer_all(client, run, jobs))

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import re
-import runpy
 import shutil
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 import stand_in as stand_in_module
+from forked import become_script
 from stand_in import KEY, StandIn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -189,29 +189,6 @@ def run_forked(argv, environment, folder, stdin, timeout) -> tuple[int, str, str
         process.kill()
         raise subprocess.TimeoutExpired(argv, timeout, files[1].read_bytes(), files[2].read_bytes())
     return process.exitcode, files[1].read_text("utf-8"), files[2].read_text("utf-8")
-
-
-def become_script(argv, environment, folder, files) -> None:
-    """Make this process the script: its files, its environment, its arguments, its exit code."""
-    os.dup2(os.open(files[0], os.O_RDONLY), 0)
-    for number in (1, 2):
-        os.dup2(os.open(files[number], os.O_WRONLY | os.O_CREAT), number)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    sys.argv = argv
-    try:
-        runpy.run_path(argv[0], run_name="__main__")
-    except SystemExit as done:
-        text = isinstance(done.code, str)
-        if text:
-            print(done.code, file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1 if text else done.code or 0)
 
 
 @pytest.fixture

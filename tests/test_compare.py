@@ -277,7 +277,7 @@ def page(run, stand_in, tmp_path):
     def write(question="Hello", reply=None, models=("acme/one", "acme/two")):
         if reply:
             stand_in.say(reply)
-        file = tmp_path / "page.html"
+        file = tmp_path / f"page{len(list(tmp_path.glob('page*')))}.html"
         more = [word for name in models for word in ("-m", name)]
         done = run("compare", question, *more, "--html", str(file))
         assert done.code == 0, done.err
