@@ -367,7 +367,7 @@ def test_a_certificate_that_nobody_vouches_for_and_its_cure(run, another, tmp_pa
 
 def test_missing_packages_are_named(run, place, tmp_path):
     (place / "scripts" / "openai.py").write_text("raise ImportError('No module named openai')")
-    done = run("doctor", script_path=place / "scripts" / "doctor.py")
+    done = run("doctor", script_path=place / "scripts" / "doctor.py", fork=False)
     assert done.code == 1
     assert "No module named openai: pip install -U openai python-dotenv" in done.err
 
