@@ -326,7 +326,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="what it holds stays")
     parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
     parser.add_argument("--prompt", help="prompt file that each line fills, by name or path")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="for it")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N")
     parser.add_argument("--rpm", type=float, metavar="N", help="requests a minute; 0: no limit")
     parser.add_argument("--max-cost", type=float, metavar="USD", help="for the whole output")
@@ -460,7 +460,8 @@ def note_input(source: BinaryIO, read: Callable, db: sqlite3.Connection, skip_ba
         raise ValueError(
             "\n".join([*wrong, "Nothing was sent. --skip-bad leaves these lines out."])
         )
-    print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
+    for line in wrong:
+        print(line, file=sys.stderr)
 
 
 def note_output(
@@ -484,7 +485,7 @@ def note_output(
             return b""
         if not known or known[0] != input_hash:
             raise ValueError(f"{output} belongs to another input, see the id {id}.")
-        new = (2 if error else 1, done["cost"] or 0, id)
+        new = (2 if error else 1, done.get("cost") or 0, id)
         db.execute("UPDATE item SET state = ?, cost = ? WHERE id = ?", new)
         return line.rstrip(b"\n") + b"\n"
 

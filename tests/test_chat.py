@@ -253,6 +253,7 @@ def test_conversation_remembers(talk, stand_in):
         assistant("Second answer"),
         user("Bye"),
     ]
+    assert not any(call.gone for call in stand_in.requests), "each reply was read to its end"
     assert leave(child) == 0
 
 

@@ -403,8 +403,14 @@ def test_page_cannot_be_written_to_a_missing_folder(run):
     assert "no/such/folder" in lines(done.err)[-1]
 
 
-def test_page_does_not_overwrite_a_file(run, tmp_path):
-    (tmp_path / "notes.html").write_text("mine", encoding="utf-8")
-    run("compare", "Hello", *TWO, "--html", str(tmp_path / "notes.html"))
+def test_page_overwrites_a_file_only_when_told(run, stand_in, tmp_path):
+    file = tmp_path / "notes.html"
+    file.write_text("mine", encoding="utf-8")
+    done = run("compare", "Hello", *TWO, "--html", str(file))
+    assert (done.code, done.out) == (2, "")
+    assert len(lines(done.err)) == 1 and "notes.html" in done.err
+    assert file.read_text(encoding="utf-8") == "mine"
+    assert stand_in.requests == [], "nothing is asked in vain"
 
-    assert (tmp_path / "notes.html").read_text(encoding="utf-8") == "mine"
+    assert run("compare", "Hello", *TWO, "--html", str(file), "--force").code == 0
+    assert TEXT in file.read_text(encoding="utf-8")

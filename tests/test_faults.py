@@ -156,12 +156,14 @@ CASES = {
         "args": ["-", "-o", "answers.jsonl", "--rpm", "0"],
         "stdin": '{"input": "Hello"}',
         "progress": r"^\[0 answered",
+        "prints": "",
         "edit": {**SHORT, "TRIES = 6": "TRIES = 1"},
     },
     "batch": {
         "args": ["submit", "-", "-o", "answers.jsonl"],
         "stdin": '{"input": "Hello"}',
         "kind": "json",
+        "prints": "requests",
         "edit": SHORT,
     },
 }
