@@ -208,8 +208,8 @@ def limit(response: object) -> None:
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-HTTPError = (sys.modules.get("httpx2") or sys.modules["httpx"]).HTTPError
-FAILURES = (OpenAIError, HTTPError, json.JSONDecodeError)
+httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
+FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
 
 
 def explain(error: Exception) -> str:

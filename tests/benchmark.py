@@ -390,7 +390,7 @@ def measure_bulk(bench: Bench) -> None:
             bulk, bare = found["bulk"]["span"], found["bare"]["span"]
             row = [f"{delay:g} s", places, items, f"{ideal:.0f}", f"{items / bulk:.1f}"]
             row += [f"{items / bare:.1f}", f"{bare / bulk:.3f}", f"{best / bulk:.3f}"]
-            print("|", " | ".join(map(str, row)), "|", flush=True)
+            print("|", " | ".join(map(str, row)), "|")
             what = f"at {delay:g} s and {places} in flight"
             name = f"97 % of the bare client {what}"
             bench.goal(name, f"{100 * bare / bulk:.1f} %", bare / bulk >= 0.97)
@@ -469,7 +469,7 @@ def measure_memory(bench: Bench) -> None:
     for count in counts:
         one = bench.best({"bulk.py": bench.bulk(count, 50)}, 1)["bulk.py"]
         peaks.append(one["memory"])
-        print(f"| {count:,} | {one['memory']:.1f} | {one['wall']:.0f} |", flush=True)
+        print(f"| {count:,} | {one['memory']:.1f} | {one['wall']:.0f} |")
     spread = max(peaks) - min(peaks)
     bench.goal("peak memory within 10 MiB", f"{spread:.1f} MiB", spread <= 10)
 
@@ -489,6 +489,7 @@ def main() -> int:
         options.others = str(Path(options.others).absolute())
     pythons = filter(None, [sys.executable, options.others])
     options.paths = [*(str(Path(python).parent) for python in pythons), os.environ["PATH"]]
+    sys.stdout.reconfigure(line_buffering=True)
     with server() as url, tempfile.TemporaryDirectory() as folder:
         bench = Bench(url, Path(folder), options)
         version = subprocess.run(
