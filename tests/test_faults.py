@@ -97,11 +97,17 @@ CASES = {
         "edit": SHORT,
     },
     "transcription": {
+        "prints": "This is a recording",
         "args": [str(ROOT / "tests/data/hello.mp3")],
         "kind": "json",
         "edit": SHORT,
     },
-    "speech": {"args": ["Hello", "-o", "hello.mp3"], "kind": "binary", "edit": SHORT},
+    "speech": {
+        "prints": "hello.mp3",
+        "args": ["Hello", "-o", "hello.mp3"],
+        "kind": "binary",
+        "edit": SHORT,
+    },
     "routing": {
         "args": ["Hello"],
         "reads": True,

@@ -36,6 +36,8 @@ def edits(case: dict) -> dict:
 def test_script_does_its_task(run, stand_in, monkeypatch, folder, script):
     monkeypatch.setenv("TEST_PYTHONPATH", str(folder))
     case = CASES[script]
+    if "says" in case:
+        stand_in.say(case["says"])
     done = run(script, *case["args"], stdin=case.get("stdin"), edit=edits(case))
     assert done.code == 0, done.err
     assert done.out.strip() or script in ("image_generation", "speech", "video_generation", "bulk")
