@@ -103,8 +103,12 @@ def main() -> None:
         return print(list_prompts())
     template = read_prompt(args.name)
     values = dict(pair.partition("=")[::2] for pair in args.set)
-    if "{{input}}" in template or args.text:
-        values.setdefault("input", read_input(args.text))
+    if not all("=" in pair for pair in args.set):
+        raise ValueError("--set takes NAME=VALUE.")
+    if "input" in values and args.text:
+        raise ValueError("The text is there twice: leave out --set input=... or the words.")
+    if "input" not in values and ("{{input}}" in template or args.text):
+        values["input"] = read_input(args.text)
     prompt = fill(template, values)
     if args.show:
         return print(prompt)

@@ -4,7 +4,7 @@
 # ///
 """Turn free text into a checked object: notes in, a summary and tasks as JSON out.
 
-  python scripts/structured_output.py notes.txt
+  python scripts/structured_output.py tests/data/meeting.txt
   echo "Minji sends the offer by Friday." | python scripts/structured_output.py
 
 Change the two classes and prompts/structured_output.txt to extract something else.

@@ -4,7 +4,7 @@
 # ///
 """Ask about one or more images, files or URLs.
 
-  python scripts/vision.py "What is written here?" receipt.jpg
+  python scripts/vision.py "What is written here?" tests/data/sign.png
   python scripts/vision.py "What changed?" before.png https://example.com/after.png
 
 https://openrouter.ai/docs/guides/overview/multimodal/image-understanding

@@ -153,6 +153,19 @@ def test_text_without_a_place_is_refused(run, stand_in, tmp_path):
     assert "input" in done.err
 
 
+def test_input_given_twice_is_refused(run, stand_in):
+    done = run("prompt", "summarize", "the text", "--set", "input=another text")
+
+    refused(done, stand_in)
+
+
+def test_set_without_a_value_is_refused(run, stand_in):
+    done = run("prompt", "translate", "the text", "--set", "language")
+
+    refused(done, stand_in)
+    assert "NAME=VALUE" in done.err
+
+
 def test_missing_text_is_refused(run, stand_in):
     done = run("prompt", "summarize")
 
