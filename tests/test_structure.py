@@ -170,6 +170,7 @@ def house(tmp_path):
             assert old in SOURCES[name]
             file.write_text(SOURCES[name].replace(old, new), encoding="utf-8")
         (folder / "docs").mkdir()
+        shutil.copytree(ROOT / "tests/data", folder / "tests/data")
         shutil.copy(ROOT / "tests/data/meeting.txt", folder / "docs")
         (folder / "answers.json").write_text(COMPARED, encoding="utf-8")
         return folder
