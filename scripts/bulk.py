@@ -32,7 +32,6 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -44,7 +43,6 @@ from openai import (
     APITimeoutError,
     AsyncOpenAI,
     DefaultHttpxClient,
-    Omit,
     OpenAI,
     OpenAIError,
     Timeout,
@@ -73,9 +71,8 @@ def connect() -> OpenAI:
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
-    http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
+    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
+    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
 
 
 def check(reply: object, text: str = "") -> None:
@@ -85,33 +82,9 @@ def check(reply: object, text: str = "") -> None:
     answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
     error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if error or not answer or end not in ("stop", "tool_calls"):
-        broken = "a web page, no API" if isinstance(reply, str) else "the reply broke off"
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: broken}
+        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
         what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=error)
-
-
-def find_models(client: OpenAI, query: dict) -> list[dict]:
-    """Return the models that match the query, each as a dict in the API's own form.
-
-    Queries are q, sort, context, max_price (USD per million tokens), supported_parameters and
-    others: https://openrouter.ai/docs/api_reference/list-available-models
-    """
-    try:  # no key is sent: the catalogue is public
-        page = client.models.list(extra_query=query, extra_headers={"Authorization": Omit()})
-    except AttributeError:  # what the client makes of a web page
-        page = None
-    if getattr(page, "data", None) is None:
-        what = "The reply holds no models: does OPENROUTER_BASE_URL end in /api/v1?"
-        raise APIError(what, None, body=getattr(page, "error", None))
-    return [model.to_dict() for model in page.data]
-
-
-def is_free(model: dict) -> bool:
-    """Tell whether a model costs nothing, whatever its name says."""
-    prices = (model.get("pricing") or {}).items()
-    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
-    return bool(costs) and all(Decimal(text) == 0 for text in costs)
+        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
 
 
 @dataclass
@@ -130,7 +103,7 @@ class Run:
 
     output: BinaryIO
     concurrency: int
-    rpm: float
+    rpm: float | None
     max_cost: float | None
     total: int
     answered: int
@@ -215,8 +188,9 @@ def take(run: Run, jobs: Iterator[Job]) -> Job | None:
         run.drained = job is None
     if job:
         run.in_flight, job.tries = run.in_flight + 1, job.tries + 1
-        if run.rpm:
-            run.next_start = now + 61 / run.rpm  # a second's grace: requests arrive unevenly
+        free = job.body["model"] == MODEL or str(job.body["model"]).endswith(":free")
+        if rpm := run.rpm if run.rpm is not None else FREE_RPM if free else 0:
+            run.next_start = now + 61 / rpm  # a second's grace: requests arrive unevenly
     return job
 
 
@@ -328,7 +302,7 @@ def main() -> int:
     parser.add_argument("--prompt", help="prompt file that each line fills, by name or path")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="for it")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N")
-    parser.add_argument("--rpm", type=float, metavar="N", help="requests a minute; 0: no limit")
+    parser.add_argument("--rpm", type=float, metavar="N", help=f"free models: {FREE_RPM}")
     parser.add_argument("--max-cost", type=float, metavar="USD", help="for the whole output")
     parser.add_argument("--skip-bad", action="store_true", help="leave out lines that are no items")
     args = parser.parse_args()
@@ -342,12 +316,6 @@ def main() -> int:
             raise ValueError(f"{args.output} has batches under way: fetch them first.")
         note_input(source, read, db, args.skip_bad)
         counts = note_output(args.output.resolve(), db, again=True)
-        if args.rpm is None:
-            free = model == MODEL or model.endswith(":free")
-            with suppress(*FAILURES):  # a server without a catalogue has nothing for free, either
-                found = [] if free else find_models(client, {"q": model})
-                free = free or any(one["id"] == model and is_free(one) for one in found)
-            args.rpm = FREE_RPM if free else 0
         with args.output.open("ab", buffering=0) as output:
             run = Run(output, max(1, args.concurrency), args.rpm, args.max_cost, *counts)
             signal.signal(signal.SIGINT, partial(stop, run))
@@ -576,13 +544,12 @@ def limit(response: object) -> None:
     """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
     parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
 
-    def parts_in_time(*size: int) -> Iterator[bytes]:
-        for part in parts(*size):
-            if time.monotonic() > end:
-                raise APITimeoutError(response.request)
-            yield part
+    def in_time(part: bytes) -> bytes:
+        if time.monotonic() > end:
+            raise APITimeoutError(response.request)
+        return part
 
-    response.iter_raw = parts_in_time
+    response.iter_raw = lambda *size: map(in_time, parts(*size))
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
@@ -592,23 +559,19 @@ FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError
 
 def explain(error: Exception) -> str:
     """Return a failure in one line: what the server and the provider said, and what to do."""
-    if isinstance(error, UnicodeError):
-        return "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-    if not isinstance(error, FAILURES):
-        return str(error)
     body = getattr(error, "body", None)
     if not isinstance(body, dict):
         page = str(body).lstrip().startswith("<")
         body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
     code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    said = [code, body.get("message"), more.get("raw"), error.__cause__]
+    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
+    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
     said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
     todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait: days end at 0:00 UTC"}
     hint = "check the network" if error.__cause__ else "retry, or change request or model"
     if models := (body.get("availability") or {}).get("fallback_models"):
         hint = f"use {' or '.join(models)}"
-    bad_json = "The reply is not JSON: " if isinstance(error, json.JSONDecodeError) else ""
-    return f"{bad_json}{said} ({todo.get(code, hint)})"
+    return f"{said} ({todo.get(code, hint)})"
 
 
 if __name__ == "__main__":
@@ -620,6 +583,9 @@ if __name__ == "__main__":
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except (*FAILURES, ImportError, OSError, ValueError) as error:
-        print(explain(error), file=sys.stderr)
-        sys.exit(1 if isinstance(error, FAILURES) else 2)
+    except FAILURES as error:
+        sys.exit(explain(error))
+    except (ImportError, OSError, ValueError) as error:
+        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
+        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
+        sys.exit(2)

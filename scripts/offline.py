@@ -102,23 +102,19 @@ FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError
 
 def explain(error: Exception) -> str:
     """Return a failure in one line: what the server and the provider said, and what to do."""
-    if isinstance(error, UnicodeError):
-        return "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-    if not isinstance(error, FAILURES):
-        return str(error)
     body = getattr(error, "body", None)
     if not isinstance(body, dict):
         page = str(body).lstrip().startswith("<")
         body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
     code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    said = [code, body.get("message"), more.get("raw"), error.__cause__]
+    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
+    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
     said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
     todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait: days end at 0:00 UTC"}
     hint = "check the network" if error.__cause__ else "retry, or change request or model"
     if models := (body.get("availability") or {}).get("fallback_models"):
         hint = f"use {' or '.join(models)}"
-    bad_json = "The reply is not JSON: " if isinstance(error, json.JSONDecodeError) else ""
-    return f"{bad_json}{said} ({todo.get(code, hint)})"
+    return f"{said} ({todo.get(code, hint)})"
 
 
 if __name__ == "__main__":
@@ -130,6 +126,9 @@ if __name__ == "__main__":
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except (*FAILURES, ImportError, OSError, ValueError) as error:
-        print(explain(error), file=sys.stderr)
-        sys.exit(1 if isinstance(error, FAILURES) else 2)
+    except FAILURES as error:
+        sys.exit(explain(error))
+    except (ImportError, OSError, ValueError) as error:
+        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
+        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
+        sys.exit(2)

@@ -22,7 +22,6 @@ import sys
 import time
 import wave
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Iterator
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -51,9 +50,8 @@ def connect() -> OpenAI:
     for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
         os.environ.pop(f"OPENAI_{name}", None)
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    settings = {"timeout": Timeout(120, connect=10), "max_retries": 0}  # a retry costs quota
-    http_client = DefaultHttpxClient(event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http_client, **settings)
+    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
+    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
 
 
 def field(reply: object, name: str) -> object:
@@ -198,13 +196,12 @@ def limit(response: object) -> None:
     """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
     parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
 
-    def parts_in_time(*size: int) -> Iterator[bytes]:
-        for part in parts(*size):
-            if time.monotonic() > end:
-                raise APITimeoutError(response.request)
-            yield part
+    def in_time(part: bytes) -> bytes:
+        if time.monotonic() > end:
+            raise APITimeoutError(response.request)
+        return part
 
-    response.iter_raw = parts_in_time
+    response.iter_raw = lambda *size: map(in_time, parts(*size))
 
 
 # What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
@@ -214,23 +211,19 @@ FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError
 
 def explain(error: Exception) -> str:
     """Return a failure in one line: what the server and the provider said, and what to do."""
-    if isinstance(error, UnicodeError):
-        return "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-    if not isinstance(error, FAILURES):
-        return str(error)
     body = getattr(error, "body", None)
     if not isinstance(body, dict):
         page = str(body).lstrip().startswith("<")
         body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
     code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    said = [code, body.get("message"), more.get("raw"), error.__cause__]
+    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
+    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
     said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
     todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait: days end at 0:00 UTC"}
     hint = "check the network" if error.__cause__ else "retry, or change request or model"
     if models := (body.get("availability") or {}).get("fallback_models"):
         hint = f"use {' or '.join(models)}"
-    bad_json = "The reply is not JSON: " if isinstance(error, json.JSONDecodeError) else ""
-    return f"{bad_json}{said} ({todo.get(code, hint)})"
+    return f"{said} ({todo.get(code, hint)})"
 
 
 if __name__ == "__main__":
@@ -242,6 +235,9 @@ if __name__ == "__main__":
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except (*FAILURES, ImportError, OSError, ValueError) as error:
-        print(explain(error), file=sys.stderr)
-        sys.exit(1 if isinstance(error, FAILURES) else 2)
+    except FAILURES as error:
+        sys.exit(explain(error))
+    except (ImportError, OSError, ValueError) as error:
+        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
+        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
+        sys.exit(2)

@@ -114,6 +114,8 @@ def command(stand_in, tmp_path):
         # all where python-dotenv knows this switch. A copy elsewhere reads the .env beside it.
         environment["OPENROUTER_BASE_URL"] = base_url or stand_in.url
         environment["OPENROUTER_MODEL"] = ""
+        # Nothing here speaks TLS: reading all certificates would take half of a script's time.
+        environment["SSL_CERT_DIR"] = str(folder)
         if path.is_relative_to(ROOT):
             environment["PYTHON_DOTENV_DISABLED"] = "1"
         if key is not None:
@@ -172,9 +174,12 @@ def run(command):
 
 
 NEED_A_START = {"PYTHONIOENCODING", "PYTHONPATH", "PYTHONUTF8", "LANG", "LC_ALL"}
+PRELOADED = ["argparse", "asyncio", "decimal", "dotenv", "forked", "html", "sqlite3", "tempfile"]
+PRELOADED += ["openai", "openai.types.chat", "httpx", "httpcore", "httpx2", "httpcore2"]
+PRELOADED += [f"openai.resources.{name}" for name in ("chat.completions", "responses", "audio")]
 FORKS = multiprocessing.get_context("forkserver") if os.name == "posix" else None
 if FORKS:
-    FORKS.set_forkserver_preload(["asyncio", "argparse", "decimal", "dotenv", "openai", "sqlite3"])
+    FORKS.set_forkserver_preload(PRELOADED)
 
 
 def run_forked(argv, environment, folder, stdin, timeout) -> tuple[int, str, str]:

@@ -195,6 +195,18 @@ def test_a_submission_that_broke_off_is_found_again(batch, answers, stand_in, tm
     assert answers().keys() == {1, 2}
 
 
+def test_a_submission_that_broke_off_and_cannot_be_found_is_not_repeated(batch, stand_in, tmp_path):
+    kept = tmp_path / "answers.jsonl.batches"
+    batch("submit", numbered(2))
+    batches = json.loads(kept.read_text())
+    kept.write_text(json.dumps([batches[0] | {"id": None}]))
+    stand_in.fail("404_dead", "/batches", 1)
+    done = batch("submit", numbered(2))
+    assert done.code == 2 and "delete the .batches file" in done.err
+    assert len(submitted(stand_in)) == 1
+    assert kept.exists()
+
+
 def test_a_submission_that_did_not_arrive_is_repeated(batch, answers, stand_in, tmp_path):
     finish(stand_in)
     stand_in.fail("hang", "/batches", 1)

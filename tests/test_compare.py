@@ -37,9 +37,10 @@ def test_all_models_are_asked_the_same(run, stand_in):
     assert done.code == 0, done.err
     prompt = TEMPLATE.replace("{{input}}", "하늘은 왜 파래? {{x}}")
     messages = [{"role": "user", "content": prompt}]
+    options = {"stream": True, "stream_options": {"include_usage": True}}
     sent = sorted((call.body for call in stand_in.requests), key=lambda body: body["model"])
     assert sent == [
-        {"model": f"acme/{name}", "messages": messages, "stream": True}
+        {"model": f"acme/{name}", "messages": messages, **options}
         for name in ("one", "three", "two")
     ]
 

@@ -396,7 +396,7 @@ SEEN = [
     ("openai/gpt-4o-minni is not a valid model ID", "no such model"),
     ("openrouter/anthropic/claude-sonnet-4-6 is not a valid model ID", "without `openrouter/`"),
     ("Provider returned error", "The provider failed"),
-    ("The answer is incomplete: the reply broke off (retry, or change the model)", "Ask again"),
+    ("The answer is incomplete: it broke off (retry, or change the model)", "Ask again"),
     ("The answer is empty: token limit, reasoning included", "on thinking"),
     ("AttributeError: 'ChoiceDelta' object has no attribute 'reasoning_content'", "in `reasoning`"),
     ("AttributeError: 'CompletionUsage' object has no attribute 'cost'", "only OpenRouter has"),

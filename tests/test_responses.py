@@ -197,7 +197,7 @@ def test_failure_inside_http_200_is_named(run, stream, events, said):
         ([ended("completed", status="completed")], "empty: nothing was written"),
         ([ended("incomplete", status="incomplete", incomplete_details={"reason":
            "max_output_tokens"})], "empty: token limit, reasoning included"),
-        ([], "empty: the reply broke off"),
+        ([], "empty: it broke off"),
     ],
 )  # fmt: skip
 def test_response_without_text_is_no_answer(run, stream, events, said):
