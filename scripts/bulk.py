@@ -207,8 +207,8 @@ def settle(run: Run, job: Job, reply: object, error: Exception | None, seconds: 
     code, pause, scope = judge(error, line["finish_reason"], job.tries, run.answered)
     if scope == "run":
         end = time.strftime("%H:%M", time.localtime(time.time() + pause))
-        limit = f". The limit ends at {end}: run this again then." if pause else ""
-        run.over = run.over or run.trouble + limit
+        again = f". The limit ends at {end}: run this again then." if pause else ""
+        run.over = run.over or run.trouble + again
     elif pause is None or job.tries == TRIES:
         run.failed += 1
         failure = {"code": code or None, "message": run.trouble, "retry": pause is not None}
@@ -280,10 +280,8 @@ async def watch(run: Run) -> None:
             done = run.answered + run.failed
             speed = (done - first) / (time.monotonic() - start)
             left = f", {(run.total - done) / speed / 60:.1f} min left" if speed else ""
-            text = (
-                f"[{done}/{run.total}, {speed:.1f}/s, {run.failed} failed, ${run.spent:.4f}{left}]"
-            )
-            text = f"[finishing {run.in_flight} in flight]" if run.over else text
+            text = f"{done}/{run.total}, {speed:.1f}/s, {run.failed} failed, ${run.spent:.4f}{left}"
+            text = f"[{f'finishing {run.in_flight} in flight' if run.over else text}]"
             print(f"\r{text:79}", end="", file=sys.stderr, flush=True)
 
 

@@ -378,13 +378,13 @@ def measure_bulk(bench: Bench) -> None:
     print("\n| latency | in flight | items | ideal/s | bulk.py/s | bare client/s | bulk/bare "
           "| bulk/ideal |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
-    seconds = 3 if bench.options.quick else 10
+    seconds = 3 if bench.options.quick else 20
     for delay in (1.0, 0.05):
         for places in (1, 10, 50, 200):
             ideal = places / delay
             items = max(3, int(min(ideal, 600) * seconds))
             commands = {"bulk": bench.bulk(items, places), "bare": bench.bare(items, places)}
-            found = bench.best(commands, 1 if bench.options.quick else 3, delay=delay)
+            found = bench.best(commands, 1 if bench.options.quick else 2, delay=delay)
             # An ideal run takes whole rounds of places; the server's own lateness is part of it.
             best = -(-items // places) * delay
             bulk, bare = found["bulk"]["span"], found["bare"]["span"]
