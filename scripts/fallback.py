@@ -19,7 +19,15 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
+from openai import (
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    DefaultHttpxClient,
+    OpenAI,
+    OpenAIError,
+    Timeout,
+)
 from openai.types.chat import ChatCompletion
 
 MODELS = ["openrouter/free"]  # the first is asked first
@@ -54,8 +62,8 @@ def check(reply: object, text: str = "") -> None:
 def ask_in_turn(client: OpenAI, models: list[str], messages: list[dict]) -> ChatCompletion:
     """Return the completion of the first model that answers; completion.model tells which.
 
-    completion.openrouter_metadata says what the router did about the earlier ones
-    (https://openrouter.ai/docs/guides/features/router-metadata).
+    completion.openrouter_metadata, or the same in an error's body, says what the router did about
+    the earlier ones (https://openrouter.ai/docs/guides/features/router-metadata).
     """
     completion = client.chat.completions.create(
         model=models[0],
@@ -67,12 +75,11 @@ def ask_in_turn(client: OpenAI, models: list[str], messages: list[dict]) -> Chat
     return completion
 
 
-def attempts(metadata: dict | None) -> list[str]:
-    """Return a line for each attempt in the router's metadata: model, provider, HTTP status."""
-    tried = (metadata or {}).get("attempts") or []
-    return [
-        f"{try_.get('model')} at {try_.get('provider')}: {try_.get('status')}" for try_ in tried
-    ]
+def print_attempts(metadata: dict | None) -> None:
+    """Print, on stderr, each attempt in the router's metadata: model, provider, HTTP status."""
+    for tried in (metadata or {}).get("attempts") or []:
+        told = f"{tried.get('model')} at {tried.get('provider')}: {tried.get('status')}"
+        print(f"[{told}]", file=sys.stderr)
 
 
 def main() -> None:
@@ -87,10 +94,14 @@ def main() -> None:
     client, start = connect(), time.monotonic()
     preferred = os.environ.get("OPENROUTER_MODEL")
     models = args.model or ([preferred] if preferred else MODELS)
-    completion = ask_in_turn(client, models, messages)
+    try:
+        completion = ask_in_turn(client, models, messages)
+    except APIStatusError as error:
+        if isinstance(error.body, dict):  # and no web page
+            print_attempts(error.response.json().get("openrouter_metadata"))
+        raise
     print(completion.choices[0].message.content)
-    for line in attempts(getattr(completion, "openrouter_metadata", None)):
-        print(f"[{line}]", file=sys.stderr)
+    print_attempts(getattr(completion, "openrouter_metadata", None))
     print(report(completion, start), file=sys.stderr)
 
 

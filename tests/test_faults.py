@@ -30,7 +30,7 @@ CASES = {
     "models": {"args": [], "keyless": True, "kind": "json", "prints": "free", "edit": SHORT},
     "key": {"args": [], "kind": "json", "prints": "988 of 1000", "edit": SHORT},
     "vision": {"args": ["What?", "https://example.com/a.png"], "reads": True, "edit": SHORT},
-    "fallback": {"args": ["Hello"], "reads": True, "edit": SHORT},
+    "fallback": {"args": ["Hello"], "reads": True, "progress": r"^\[.* at ", "edit": SHORT},
     "free_models": {
         "args": ["llama", "--limit", "1"],
         "path": "/chat/completions",
