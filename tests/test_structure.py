@@ -252,6 +252,27 @@ def test_script_alone_with_its_prompt_runs(run, stand_in, tmp_path, name, layout
         assert stand_in.requests
 
 
+def test_what_the_readme_says_to_copy_works(run, stand_in, tmp_path):
+    kept = ("connect", "limit", "check", "ask")
+    parts = [
+        ast.get_source_segment(SOURCES["chat"], node)
+        for node in ast.parse(SOURCES["chat"]).body
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Assign)
+        or getattr(node, "name", "") in kept
+    ]
+    parts.append('for chunk in ask(connect(), MODEL, [{"role": "user", "content": "Hello"}]):')
+    parts.append(
+        '    print("".join(choice.delta.content or "" for choice in chunk.choices), end="")'
+    )
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(parts), encoding="utf-8")
+
+    done = run("program", script_path=program, env={"PYTHONUTF8": "1"})
+    assert (done.code, done.out) == (0, TEXT), done.err
+    readme = READMES["README.md"].read_text(encoding="utf-8").partition("## Copy a script")[2]
+    assert all(f"`{name}()`" in readme for name in kept if name != "ask")
+
+
 def test_every_script_that_asks_has_a_case():
     # offline asks nobody, and what is wrong is what doctor is there to tell
     assert set(NAMES) - CASES.keys() == {"offline", "doctor"}, "test_faults.py, CASES"
