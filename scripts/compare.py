@@ -18,9 +18,11 @@ import re
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from contextlib import suppress
 from decimal import Decimal
 from html import escape
 from pathlib import Path
+from signal import SIGINT
 
 from dotenv import load_dotenv
 from openai import (
@@ -139,6 +141,8 @@ async def fill_row(client: AsyncOpenAI, row: dict, messages: list[dict]) -> None
 
 async def ask_all(client: OpenAI, rows: list[dict], messages: list[dict]) -> None:
     """Fill all rows at once: it takes as long as the slowest model, not as the sum."""
+    with suppress(NotImplementedError):  # Python 3.10 would interrupt any line of any task
+        asyncio.get_running_loop().add_signal_handler(SIGINT, asyncio.current_task().cancel)
     settings = {"base_url": client.base_url, "api_key": client.api_key, "max_retries": 0}
     async with AsyncOpenAI(timeout=client.timeout, **settings) as async_client:
         await asyncio.gather(*(fill_row(async_client, row, messages) for row in rows))
@@ -227,6 +231,8 @@ def main() -> None:
     rows = [{"asked": model, "model": model} | empty for model in args.model]
     try:
         asyncio.run(ask_all(client, rows, [{"role": "user", "content": prompt}]))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:  # Ctrl-C loses nothing that came
         data = {"prompt": prompt, "answers": rows}
         print(json.dumps(data, ensure_ascii=False, indent=2) if args.json else text_page(rows))
