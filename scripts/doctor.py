@@ -455,17 +455,17 @@ def explain(error: Exception) -> str:
     """Return a failure in one line: what the server and the provider said, and what to do."""
     body = getattr(error, "body", None)
     if not isinstance(body, dict):
-        page = str(body).lstrip().startswith("<")
+        page = "<html" in str(body or error).lower()
         body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
     code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
     bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
     said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
     said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    todo = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait: days end at 0:00 UTC"}
+    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
     hint = "check the network" if error.__cause__ else "retry, or change request or model"
     if models := (body.get("availability") or {}).get("fallback_models"):
         hint = f"use {' or '.join(models)}"
-    return f"{said} ({todo.get(code, hint)})"
+    return f"{said} ({do.get(code, hint)})"
 
 
 if __name__ == "__main__":

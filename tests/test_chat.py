@@ -333,7 +333,7 @@ def test_control_c_works_before_the_first_word(talk, stand_in):
         ("cut", "broke off"),
         ("mid_stream", "engine crashed"),
         ("drop", "check the network|retry"),
-        ("html", "No stream"),
+        ("html", "web page"),
     ],
 )
 def test_failed_turn_is_told_and_not_remembered(talk, stand_in, fault, said):
