@@ -1,105 +1,88 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Ask one question, or hold a conversation, and read the answer as it is written.
 
-  python scripts/chat.py "Why is the sky blue?"
+  python scripts/chat.py "Why is the sky blue?" -o temperature=0.2
   git diff | python scripts/chat.py "What does this change do?"
-  python scripts/chat.py      (a conversation: Ctrl-C stops a reply, Ctrl-D leaves)
+  python scripts/chat.py      (a conversation: Ctrl-C stops an answer, Ctrl-D leaves)
 
 https://openrouter.ai/docs/api_reference/streaming
 """
 
-import json
 import os
 import re
-import sys
-import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
-from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
-from openai.types.chat import ChatCompletionChunk
+from openai import APIError, OpenAI
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
-PROMPT = "chat"
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
     load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed: https://openrouter.ai/keys")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
 
 
-def ask(client: OpenAI, model: str, messages: list[dict]) -> Iterator[ChatCompletionChunk]:
-    """Yield a completion's chunks as they come; APIError at the end unless the answer is whole."""
-    text, end = "", None
-    with client.chat.completions.create(model=model, messages=messages, stream=True) as stream:
-        if "event-stream" not in stream.response.headers.get("content-type", ""):
-            text = stream.response.read().decode(errors="replace")
-            raise APIError(f"No stream came, but {text or 'an empty reply'}", None, body=None)
+def ask(
+    client: OpenAI, model: str, messages: list[dict], parameters: dict | None = None
+) -> Iterator[tuple[str, ChatCompletionChunk]]:
+    """Yield each piece of the answer's text with its chunk; the last chunk has the usage.
+
+    APIError at the end unless the answer is whole. Parameters are any that the API has:
+    https://openrouter.ai/docs/api_reference/parameters
+    """
+    answer, end = ChatCompletionMessage(role="assistant", content="", refusal=""), None
+    with client.chat.completions.create(
+        model=model, messages=messages, stream=True, extra_body=parameters
+    ) as stream:
         for chunk in stream:
-            for choice in chunk.choices or []:  # none comes with the usage, last
-                text += choice.delta.content or ""
-                end = chunk if choice.finish_reason else end
-            yield chunk
-    check(end, text)
+            choice = chunk.choices[0] if chunk.choices else None  # the usage comes without one
+            delta = getattr(choice, "delta", None)
+            text = getattr(delta, "content", None) or ""
+            answer.content += text
+            answer.refusal += getattr(delta, "refusal", None) or ""
+            if getattr(choice, "finish_reason", None):
+                end = chunk
+            yield text, chunk
+    check(end, answer)
 
 
-def answer(client: OpenAI, model: str, messages: list[dict]) -> str:
-    """Print one answer as it comes and, on stderr, who gave it; return it."""
-    start, text = time.monotonic(), ""
-    try:
-        for chunk in ask(client, model, messages):
-            piece = "".join(choice.delta.content or "" for choice in chunk.choices or [])
-            print(piece, end="", flush=True)
-            text += piece
-    finally:
-        if text:
-            print()
-    print(report(chunk, start), file=sys.stderr)
-    return text
+# --- The command line. Leave out what follows when you copy. ---
 
+import json
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
 
-def converse(client: OpenAI, model: str, messages: list[dict]) -> None:
-    """Answer questions until Ctrl-D; only whole answers become part of the conversation."""
-    while True:
-        print("> ", end="", file=sys.stderr, flush=True)
-        try:
-            question = {"role": "user", "content": input()}
-        except EOFError:
-            return print(file=sys.stderr)
-        if not question["content"].strip():
-            continue
-        try:
-            text = answer(client, model, [*messages, question])
-            messages += [question, {"role": "assistant", "content": text}]
-        except KeyboardInterrupt:
-            print("[stopped]", file=sys.stderr)
-        except FAILURES as error:
-            print(explain(error), file=sys.stderr)
+PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "chat.txt"
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -107,98 +90,97 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
     parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
-    parser.add_argument("--system", "--prompt", default=PROMPT, help="prompt file, by name or path")
+    parser.add_argument("-o", type=parameter, action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--system", "--prompt", type=Path, default=PROMPT, metavar="FILE")
     args = parser.parse_args()
-    talk = not args.question and sys.stdin.isatty()
-    question = "" if talk else read_input(args.question)
-    messages = [{"role": "system", "content": read_prompt(args.system)}]
+    messages = [{"role": "system", "content": args.system.read_text(encoding="utf-8-sig")}]
     client = connect()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    if talk:
-        converse(client, model, messages)
-    else:
-        answer(client, model, [*messages, {"role": "user", "content": question}])
+    question = " ".join(args.question)
+    if not sys.stdin.isatty():
+        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    elif not question:
+        return converse(client, model, messages, dict(args.o))
+    if not question.strip():
+        sys.exit("Give a question as an argument or through a pipe.")
+    messages.append({"role": "user", "content": question.strip()})
+    answer(client, model, messages, dict(args.o))
 
 
-# From here on, the same in every script.
+def parameter(text: str) -> tuple[str, object]:
+    """Return name and value of NAME=JSON; a value that is not JSON is text."""
+    name, value = text.split("=", 1)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
+def answer(client: OpenAI, model: str, messages: list[dict], parameters: dict) -> str:
+    """Print one answer as it comes and, on stderr, who gave it; return it."""
+    start, answer = time.monotonic(), ""
+    try:
+        for text, last in ask(client, model, messages, parameters):
+            print(text, end="", flush=True)
+            answer += text
+    finally:
+        print(end="\n" if answer else "")
+    print(report(last, start), file=sys.stderr)
+    return answer
 
 
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
+def converse(client: OpenAI, model: str, messages: list[dict], parameters: dict) -> None:
+    """Answer questions until Ctrl-D; only whole answers become part of the conversation."""
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        try:
+            question = {"role": "user", "content": input()}
+            text = answer(client, model, [*messages, question], parameters)
+            text = text.encode(errors="replace").decode()  # half a character can't be sent back
+            messages += [question, {"role": "assistant", "content": text}]
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            print("[stopped]", file=sys.stderr)
+        except Exception as error:
+            print(explain(error), file=sys.stderr)
 
 
 def report(reply: object, start: float) -> str:
-    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
-    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
-    if usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
-    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
+    usage = getattr(reply, "usage", None)
+    names = ["prompt_tokens", "completion_tokens", "cost"]
+    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
+    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
+    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
+    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)

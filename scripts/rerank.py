@@ -1,59 +1,54 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
-"""Order lines, or paragraphs, by how well they answer a question. It costs a little.
+"""Order lines, or paragraphs, by how well they answer a question.
 
   python scripts/rerank.py "Who may work from home?" rules.txt --paragraphs --top 3
   git log --oneline | python scripts/rerank.py "fixes of the login" --top 10
 
-The price is printed. For more text than a few hundred lines: scripts/embeddings.py first.
+For more text than a few hundred lines: scripts/embeddings.py first.
 https://openrouter.ai/docs/cookbook/evaluate-and-optimize/rag
 """
 
-import json
+import math
 import os
 import re
-import sys
-import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from itertools import groupby
-from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
-
-MODEL = "cohere/rerank-v3.5"
+from openai import APIError, OpenAI
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
     load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed: https://openrouter.ai/keys")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def field(reply: object, name: str) -> object:
-    """Return one field of a JSON reply; APIError when HTTP 200 brought an error or no JSON."""
-    if isinstance(reply, dict) and reply.get(name) is not None:
-        return reply[name]
-    error = reply.get("error") if isinstance(reply, dict) else None
-    raise APIError(f"The reply has no {name}: is OPENROUTER_BASE_URL right?", None, body=error)
+def field(reply: object, name: str) -> list:
+    """Return a list in a JSON reply; APIError with the server's error where there is none."""
+    found = reply.get(name) if isinstance(reply, dict) else None
+    if not found or not isinstance(found, list):
+        error = reply.get("error") if isinstance(reply, dict) else None
+        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
+    return found
 
 
-def split(text: str, paragraphs: bool) -> list[tuple[int, str]]:
-    """Return a text's lines, or its paragraphs, without empty ones, each with its line number."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
-    if not paragraphs:
-        return [(number, line) for number, line in lines if line]
-    groups = [list(group) for full, group in groupby(lines, lambda pair: pair[1] != "") if full]
-    return [(group[0][0], "\n".join(line for _, line in group)) for group in groups]
+def cheapest(client: OpenAI, kind: str) -> dict:
+    """Return the catalogue's cheapest model with this kind of output, free ones first.
+
+    https://openrouter.ai/docs/guides/overview/models
+    """
+    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
+    reply = client.get("/models", cast_to=object, options={"params": query})
+    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
+    return next(model for model in models if not model["id"].endswith(":batch"))
 
 
 def rerank(
@@ -67,14 +62,23 @@ def rerank(
     if top:
         body["top_n"] = top
     reply = client.post("/rerank", cast_to=object, body=body)
-    try:
-        found = [(float(one["relevance_score"]), one["index"]) for one in field(reply, "results")]
-        places = {place for _, place in found if documents[place]}
-    except (IndexError, KeyError, TypeError, ValueError):
-        places = set()
-    if not places or len(places) != len(found) or min(places) < 0:
-        raise APIError("The ranking does not fit the documents that were sent", None, body=None)
-    return sorted(found, reverse=True), reply
+    ranked = [(result["relevance_score"], result["index"]) for result in field(reply, "results")]
+    places = {place for _, place in ranked}
+    fits = len(places) == len(ranked) and places <= set(range(len(documents)))
+    if not fits or not all(math.isfinite(score) for score, _ in ranked):
+        raise APIError(f"The ranking does not fit the documents: {ranked}", None, body=None)
+    return sorted(ranked, reverse=True), reply
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -85,85 +89,69 @@ def main() -> None:
     parser.add_argument("--paragraphs", action="store_true", help="order paragraphs, not lines")
     parser.add_argument("--top", type=int, metavar="N", help="only the best (default: all)")
     parser.add_argument("--json", action="store_true", help="score, file, line and text of each")
-    parser.add_argument("-m", "--model", default=MODEL, help=f"default: {MODEL}")
+    parser.add_argument("-m", "--model", help="default: the cheapest, free ones first")
     args = parser.parse_intermixed_args()  # files may come after options
-    if not args.file and sys.stdin.isatty():
-        raise ValueError("There is nothing to order: name files, or pipe the lines in.")
     passages = []
     for name in args.file or ["-"]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        pieces = split(data.decode("utf-8-sig"), args.paragraphs)
-        passages += [{"file": name, "line": line, "text": text} for line, text in pieces]
+        for line, text in split(data.decode("utf-8-sig"), args.paragraphs):
+            passages.append({"file": name, "line": line, "text": text})
     if not passages:
-        raise ValueError("There is nothing to order: the input is empty.")
+        sys.exit("There is no text to order.")
     client, start = connect(), time.monotonic()
+    model = args.model
+    if not model:
+        choice = cheapest(client, "rerank")
+        model = choice["id"]
+        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
     documents = [passage["text"] for passage in passages]
-    found, reply = rerank(client, args.model, args.question, documents, args.top)
-    ranked = [{"score": score, **passages[place]} for score, place in found]
+    ranked, reply = rerank(client, model, args.question, documents, args.top)
+    results = [{"score": score, **passages[place]} for score, place in ranked]
     if args.json:
-        print(json.dumps(ranked, ensure_ascii=False, indent=2))
+        print(json.dumps(results, ensure_ascii=False, indent=2))
     else:
-        for one in ranked:
-            place = "" if one["file"] == "-" else f"{one['file']}:{one['line']}  "
-            print(f"{one['score']:.3f}  {place}{' '.join(one['text'].split())}")
-    cost = (reply.get("usage") or {}).get("cost")
-    cost = "cost unknown" if cost is None else f"${cost:.6f}"
-    facts = [reply.get("model"), reply.get("provider"), f"{len(documents)} documents", cost]
-    print(f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
+        for result in results:
+            place = "" if result["file"] == "-" else f"{result['file']}:{result['line']}  "
+            print(f"{result['score']:.3f}  {place}{' '.join(result['text'].split())}")
+    seconds = time.monotonic() - start
+    print(f"[{reply.get('model')}, usage {reply.get('usage')}, {seconds:.1f} s]", file=sys.stderr)
 
 
-# From here on, the same in every script.
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+def split(text: str, paragraphs: bool) -> list[tuple[int, str]]:
+    """Return line number and text of each line, or of each paragraph, that is not blank."""
+    passages, line = [], 1
+    for passage in re.split(r"(\n\s*\n)" if paragraphs else r"(\n)", text):
+        if passage.strip():
+            passages.append((line, passage.strip()))
+        line += passage.count("\n")
+    return passages
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)
