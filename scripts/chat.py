@@ -14,6 +14,7 @@ https://openrouter.ai/docs/api_reference/streaming
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from dotenv import load_dotenv
 from openai import APIError, OpenAI
@@ -24,10 +25,11 @@ MODEL = "openrouter/free"  # picks a free model that can do what the request nee
 
 def connect() -> OpenAI:
     """Return the official client set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("OPENROUTER_API_KEY is missing or malformed: https://openrouter.ai/keys")
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
