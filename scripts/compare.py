@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Ask several models the same at once; compare answers, speed and cost.
 
@@ -12,59 +12,122 @@ https://openrouter.ai/docs/api_reference/streaming
 """
 
 import asyncio
-import json
 import os
 import re
-import sys
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from decimal import Decimal
-from html import escape
-from pathlib import Path
-from signal import SIGINT
 
 from dotenv import load_dotenv
-from openai import (
-    APIError,
-    APITimeoutError,
-    AsyncOpenAI,
-    DefaultHttpxClient,
-    Omit,
-    OpenAI,
-    OpenAIError,
-    Timeout,
-)
-
-PROMPT = "compare"
+from openai import APIError, AsyncOpenAI, OpenAI
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
 
 
-COLUMNS = {  # of the table and the page: a row's key, its unit, how it is written
+async def stream_answer(
+    client: AsyncOpenAI, model: str, messages: list[dict], parameters: dict | None = None
+) -> AsyncIterator[tuple[str, str, ChatCompletionChunk]]:
+    """Yield each piece of text, of thought, and its chunk; APIError unless the answer is whole."""
+    answer, end = ChatCompletionMessage(role="assistant", content="", refusal=""), None
+    async with await client.chat.completions.create(
+        model=model,
+        messages=messages,
+        stream=True,
+        stream_options={"include_usage": True},  # OpenRouter needs no asking, other servers do
+        extra_body=parameters,
+    ) as chunks:
+        async for chunk in chunks:
+            choice = chunk.choices[0] if chunk.choices else None  # none comes with the usage
+            delta = getattr(choice, "delta", None)
+            text = getattr(delta, "content", None) or ""
+            answer.content += text
+            answer.refusal += getattr(delta, "refusal", None) or ""
+            if getattr(choice, "finish_reason", None):
+                end = chunk
+            yield text, getattr(delta, "reasoning", None) or "", chunk
+    check(end, answer)
+
+
+async def ask(
+    client: AsyncOpenAI, model: str, messages: list[dict], parameters: dict | None = None
+) -> dict:
+    """Return a model's answer, its times in seconds, its usage and, if it failed, the error."""
+    start = time.monotonic()
+    result = {"asked": model, "model": model, "provider": None, "answer": "", "error": None}
+    result |= {"first_token": None, "seconds": None, "usage": None}
+    try:
+        async for text, thought, chunk in stream_answer(client, model, messages, parameters):
+            result["answer"] += text
+            result["model"] = chunk.model or model
+            result["provider"] = getattr(chunk, "provider", None)
+            result["usage"] = chunk.usage
+            if result["first_token"] is None and (text or thought):
+                result["first_token"] = time.monotonic() - start
+        result["seconds"] = time.monotonic() - start
+    except Exception as error:  # the other models go on
+        result["error"] = error
+    return result
+
+
+async def ask_all(
+    client: OpenAI, models: list[str], messages: list[dict], parameters: dict | None = None
+) -> AsyncIterator[dict]:
+    """Yield what ask() returns for each model, the fastest first."""
+    settings = {"base_url": client.base_url, "api_key": client.api_key, "max_retries": 0}
+    async with AsyncOpenAI(timeout=client.timeout, **settings) as async_client:
+        tasks = [ask(async_client, model, messages, parameters) for model in models]
+        for task in asyncio.as_completed(tasks):
+            yield await task
+
+
+def cost(usage: object) -> float | None:
+    """Return USD, with your own key at a provider (BYOK) also its charge; None if unknown."""
+    is_byok = getattr(usage, "is_byok", False)
+    try:
+        charge = usage.cost_details["upstream_inference_cost"] if is_byok else 0
+        return float(usage.cost) + float(charge)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import json
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from html import escape
+from pathlib import Path
+
+PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "compare.txt"
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+COLUMNS = {  # of the table and the page: a row's key, its title, how it is written
     "first_token": ("first token", "{:.2f} s"),
     "seconds": ("total", "{:.2f} s"),
     "tokens_per_second": ("speed", "{:.0f} tokens/s"),
@@ -73,93 +136,75 @@ COLUMNS = {  # of the table and the page: a row's key, its unit, how it is writt
 }
 
 
-def find_models(client: OpenAI, query: dict) -> list[dict]:
-    """Return the models that match the query, each as a dict in the API's own form.
-
-    Queries are q, sort, context, max_price (USD per million tokens), supported_parameters and
-    others: https://openrouter.ai/docs/api_reference/list-available-models
-    """
-    try:  # no key is sent: the catalogue is public
-        page = client.models.list(extra_query=query, extra_headers={"Authorization": Omit()})
-    except AttributeError:  # what the client makes of a web page
-        page = None
-    if getattr(page, "data", None) is None:
-        what = "The reply holds no models: does OPENROUTER_BASE_URL end in /api/v1?"
-        raise APIError(what, None, body=getattr(page, "error", None))
-    return [model.to_dict() for model in page.data]
-
-
-def is_free(model: dict) -> bool:
-    """Tell whether a model costs nothing, whatever its name says."""
-    prices = (model.get("pricing") or {}).items()
-    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
-    return bool(costs) and all(Decimal(text) == 0 for text in costs)
-
-
-async def ask(client: AsyncOpenAI, row: dict, messages: list[dict]) -> None:
-    """Stream the answer of row["asked"] into the row; APIError unless the answer is whole."""
-    start, end = time.monotonic(), None
-    stream = await client.chat.completions.create(
-        model=row["asked"],
-        messages=messages,
-        stream=True,
-        stream_options={"include_usage": True},  # OpenRouter needs no asking, local servers do
-    )
-    async with stream:
-        if "event-stream" not in stream.response.headers.get("content-type", ""):
-            text = (await stream.response.aread()).decode(errors="replace")
-            raise APIError(f"No stream came, but {text or 'an empty reply'}", None, body=None)
-        async for chunk in stream:
-            row["model"] = chunk.model or row["model"]
-            row["provider"] = getattr(chunk, "provider", None)
-            for choice in chunk.choices or []:
-                text = choice.delta.content or ""
-                if row["first_token"] is None and (text or getattr(choice.delta, "reasoning", "")):
-                    row["first_token"] = time.monotonic() - start
-                row["answer"] += text
-                end = chunk if choice.finish_reason else end
-            if chunk.usage:
-                row["tokens"] = chunk.usage.completion_tokens
-                row["cost"] = getattr(chunk.usage, "cost", None)
-    row["seconds"] = time.monotonic() - start
-    if row["tokens"] and row["first_token"] and row["seconds"] > row["first_token"]:
-        row["tokens_per_second"] = row["tokens"] / (row["seconds"] - row["first_token"])
-    check(end, row["answer"])
+def main() -> None:
+    """Read the command line and stdin, ask all models, print the comparison."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
+    parser.add_argument("-m", "--model", action="append", default=[], help="repeat for each model")
+    parser.add_argument("--free", type=int, default=0, metavar="N", help="N popular free models")
+    parser.add_argument("-o", type=parameter, action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--prompt", type=Path, default=PROMPT, metavar="FILE")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page for a browser")
+    parser.add_argument("--json", action="store_true", help="data, for judge.py or a program")
+    args = parser.parse_args()
+    question = " ".join(args.question)
+    if not sys.stdin.isatty():
+        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    prompt = args.prompt.read_text(encoding="utf-8-sig").replace("{{input}}", question.strip(), 1)
+    client = connect()
+    models = args.model + (popular_free(client, args.free) if args.free else [])
+    if len(models) < 2:
+        sys.exit("Name two models or more (-m A -m B), or let --free 3 choose.")
+    rows = []
+    try:
+        asyncio.run(fill(rows, client, models, prompt, dict(args.o)))
+    finally:  # Ctrl-C loses nothing that came
+        data = {"prompt": prompt, "answers": rows}
+        print(json.dumps(data, ensure_ascii=False, indent=2) if args.json else text_page(rows))
+        if args.html:
+            part = args.html.with_name(f"{args.html.name}.part")  # the page is whole or not there
+            part.write_text(html_page(prompt, rows), encoding="utf-8")
+            part.replace(args.html)
+    if all(row["error"] for row in rows):
+        sys.exit("No model gave a whole answer.")
 
 
-async def fill_row(client: AsyncOpenAI, row: dict, messages: list[dict]) -> None:
-    """Like ask(), but a failure is told in row["error"] and stops no other model."""
-    try:  # keep-alive comments reset the read timeout, so the whole reply has its own limit
-        await asyncio.wait_for(ask(client, row, messages), REPLY_SECONDS)
-        row["error"] = ""
-    except asyncio.TimeoutError:
-        row["error"] = f"No end of the answer in {REPLY_SECONDS} s"
-    except FAILURES as error:
-        row["error"] = explain(error)
-    print(f"[{row['asked']}: {row['error'] or 'done'}]", file=sys.stderr)
+async def fill(
+    rows: list[dict], client: OpenAI, models: list[str], prompt: str, parameters: dict
+) -> None:
+    """Add a row for each model as it ends: plain values, for JSON and for the tables."""
+    messages = [{"role": "user", "content": prompt}]
+    async for row in ask_all(client, models, messages, parameters):
+        usage, seconds, speed = row.pop("usage"), row["seconds"], None
+        tokens = getattr(usage, "completion_tokens", None)
+        tokens = tokens if isinstance(tokens, int) else None
+        waited = row["first_token"] or 0
+        if tokens and seconds and seconds > waited:
+            speed = tokens / (seconds - waited)
+        row |= {"tokens": tokens, "tokens_per_second": speed, "cost": cost(usage)}
+        row["error"] = explain(row["error"]) if row["error"] else ""
+        rows.append(row)
+        print(f"[{row['asked']}: {row['error'] or 'done'}]", file=sys.stderr)
 
 
-async def ask_all(client: OpenAI, rows: list[dict], messages: list[dict]) -> None:
-    """Fill all rows at once: it takes as long as the slowest model, not as the sum."""
-    with suppress(NotImplementedError):  # Python 3.10 would interrupt any line of any task
-        asyncio.get_running_loop().add_signal_handler(SIGINT, asyncio.current_task().cancel)
-    settings = {"base_url": client.base_url, "api_key": client.api_key, "max_retries": 0}
-    async with AsyncOpenAI(timeout=client.timeout, **settings) as async_client:
-        await asyncio.gather(*(fill_row(async_client, row, messages) for row in rows))
+def popular_free(client: OpenAI, count: int) -> list[str]:
+    """Return the ids of the most popular free models, at most count."""
+    models = client.models.list(extra_query={"sort": "most-popular"}).data
+    return [model.id for model in models if str(model.id).endswith(":free")][:count]
 
 
 def cells(row: dict) -> list[str]:
-    """Return a row's numbers as text, "-" for what is not known."""
+    """Return a row's numbers as text, "?" for what is not known."""
     return [
-        "-" if row[key] is None else form.format(row[key]) for key, (_, form) in COLUMNS.items()
+        "?" if row[key] is None else form.format(row[key]) for key, (_, form) in COLUMNS.items()
     ]
 
 
 def text_page(rows: list[dict]) -> str:
     """Return the answers, one after the other, and a table of the numbers."""
     answers = [f"=== {row['asked']}\n{row['answer'] or '-'}\n" for row in rows]
-    table = [["model", "provider", *(name for name, _ in COLUMNS.values())]]
-    table += [[row["model"], row["provider"] or "-", *cells(row)] for row in rows]
+    table = [["model", "provider", *(title for title, _ in COLUMNS.values())]]
+    table += [[str(row["model"]), str(row["provider"] or "?"), *cells(row)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
     return "\n".join([*answers, *lines])
@@ -171,14 +216,13 @@ def html_page(prompt: str, rows: list[dict]) -> str:
     cards = []
     for row in rows:
         bars = "".join(
-            f'<dt>{name}<dd><i style="width:{100 * (row[key] or 0) / most[key]:.1f}%"></i>{cell}'
-            for (key, (name, _)), cell in zip(COLUMNS.items(), cells(row), strict=True)
+            f'<dt>{title}<dd><i style="width:{100 * (row[key] or 0) / most[key]:.1f}%"></i>{cell}'
+            for (key, (title, _)), cell in zip(COLUMNS.items(), cells(row), strict=True)
         )
         error = f"<p class=error>{escape(row['error'])}</p>" if row["error"] else ""
-        who = f"<h2>{escape(row['model'])}</h2><p>{escape(row['provider'] or '')}</p>"
-        cards.append(
-            f"<article>{who}<dl>{bars}</dl>{error}<pre>{escape(row['answer'])}</pre></article>"
-        )
+        who = f"<h2>{escape(str(row['model']))}</h2><p>{escape(str(row['provider'] or ''))}</p>"
+        answer = f"<pre>{escape(row['answer'])}</pre>"
+        cards.append(f"<article>{who}<dl>{bars}</dl>{error}{answer}</article>")
     return PAGE.format(prompt=escape(prompt), cards="\n".join(cards))
 
 
@@ -205,128 +249,40 @@ dd i {{ position: absolute; inset: 2px auto 2px 0; background: #48f4; border-rad
 """
 
 
-def main() -> None:
-    """Read the command line and stdin, ask all models, print the comparison."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
-    parser.add_argument("-m", "--model", action="append", default=[], help="repeat for each model")
-    parser.add_argument("--free", type=int, default=0, metavar="N", help="N popular free models")
-    parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page for a browser")
-    parser.add_argument("--force", action="store_true", help="overwrite the page")
-    parser.add_argument("--json", action="store_true", help="data, for judge.py or a program")
-    args = parser.parse_args()
-    if args.html and args.html.exists() and not args.force:
-        raise ValueError(f"{args.html} exists: name another file, or add --force.")
-    template = read_prompt(args.prompt)
-    question = read_input(args.question) if "{{input}}" in template or args.question else ""
-    prompt = fill(template, {"input": question} if question else {})
-    client = connect()
-    if args.free:
-        found = [m["id"] for m in find_models(client, {"sort": "most-popular"}) if is_free(m)]
-        args.model += [m for m in found if not m.startswith("openrouter/")][: args.free]
-    if len(args.model) < 2:
-        raise ValueError("Name two models or more (-m A -m B), or let --free 3 choose.")
-    empty = dict.fromkeys(("provider", *COLUMNS)) | {"answer": "", "error": "not finished"}
-    rows = [{"asked": model, "model": model} | empty for model in args.model]
+def parameter(text: str) -> tuple[str, object]:
+    """Return name and value of NAME=JSON; a value that is not JSON is text."""
+    name, value = text.split("=", 1)
     try:
-        asyncio.run(ask_all(client, rows, [{"role": "user", "content": prompt}]))
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:  # Ctrl-C loses nothing that came
-        data = {"prompt": prompt, "answers": rows}
-        print(json.dumps(data, ensure_ascii=False, indent=2) if args.json else text_page(rows))
-        if args.html:
-            args.html.write_text(html_page(prompt, rows), encoding="utf-8")
-    if all(row["error"] for row in rows):
-        sys.exit("No model gave a whole answer: the lines above say why.")
-
-
-# From here on, the same in every script.
-
-
-def fill(template: str, values: dict[str, str]) -> str:
-    """Return the template with each {{name}} replaced, in one pass; ValueError names all misfits.
-
-    Values are never scanned again, so that a text with {{x}} in it is safe.
-    """
-    names = set(re.findall(r"{{(\w+)}}", template))
-    wrong = [f"{name} has no value (--set {name}=...)" for name in sorted(names - values.keys())]
-    wrong += [
-        f"{name} has no {{{{{name}}}}} in the prompt" for name in sorted(values.keys() - names)
-    ]
-    if wrong:
-        raise ValueError(f"The prompt and the values do not fit: {', '.join(wrong)}.")
-    return re.sub(r"{{(\w+)}}", lambda match: values[match[1]], template)
-
-
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)
