@@ -1,237 +1,170 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Ask about one or more sound files: speech, music, noise.
 
   python scripts/audio_input.py "What is said, and in which mood?" call.mp3
   python scripts/audio_input.py "Which of the two is louder?" a.wav b.wav
 
-Free: without -m and OPENROUTER_MODEL, it finds a free model that takes sound.
 https://openrouter.ai/docs/guides/overview/multimodal/audio
 """
 
-import json
 import os
 import re
-import sys
-import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from base64 import b64encode
-from decimal import Decimal
+from contextlib import suppress
 from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, Omit, OpenAI, OpenAIError, Timeout
+from openai import APIError, OpenAI
 from openai.types.chat import ChatCompletion
-
-PROMPT = "audio_input"
-MAX_MEGABYTES = 20  # OpenRouter names no limit, but providers have one
-FORMATS = {  # how a file begins: what the API calls its format
-    rb"RIFF....WAVE": "wav",
-    rb"ID3|\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd]": "mp3",
-    rb"fLaC": "flac",
-    rb"OggS": "ogg",
-    rb"....ftyp(M4|mp4|iso|3g|dash|qt)": "m4a",
-    rb"\xff[\xf0\xf1\xf8\xf9]": "aac",
-    rb"FORM....AIF[FC]": "aiff",
-}
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
 
 
-def find_models(client: OpenAI, query: dict) -> list[dict]:
-    """Return the models that match the query, each as a dict in the API's own form.
-
-    Queries are q, sort, context, max_price (USD per million tokens), supported_parameters and
-    others: https://openrouter.ai/docs/api_reference/list-available-models
-    """
-    try:  # no key is sent: the catalogue is public
-        page = client.models.list(extra_query=query, extra_headers={"Authorization": Omit()})
-    except AttributeError:  # what the client makes of a web page
-        page = None
-    if getattr(page, "data", None) is None:
-        what = "The reply holds no models: does OPENROUTER_BASE_URL end in /api/v1?"
-        raise APIError(what, None, body=getattr(page, "error", None))
-    return [model.to_dict() for model in page.data]
+def field(reply: object, name: str) -> list:
+    """Return a list in a JSON reply; APIError with the server's error where there is none."""
+    found = reply.get(name) if isinstance(reply, dict) else None
+    if not found or not isinstance(found, list):
+        error = reply.get("error") if isinstance(reply, dict) else None
+        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
+    return found
 
 
-def price(model: dict, kind: str) -> Decimal | None:
-    """Return a price ("prompt", "completion") in USD per million tokens; None when it varies."""
-    text = (model.get("pricing") or {}).get(kind) or "-1"
-    return None if text.startswith("-") else Decimal(text) * 1_000_000
+def cheapest_listener(client: OpenAI) -> dict:
+    """Return the catalogue's cheapest chat model that takes sound, free ones first.
 
-
-def is_free(model: dict) -> bool:
-    """Tell whether a model costs nothing, whatever its name says."""
-    prices = (model.get("pricing") or {}).items()
-    costs = [text for kind, text in prices if kind != "web_search" and isinstance(text, str)]
-    return bool(costs) and all(Decimal(text) == 0 for text in costs)
-
-
-def find_listener(client: OpenAI) -> str:
-    """Return the id of a free model that takes sound; ValueError when there is none.
-
-    The free router is documented to look for image input, tools and schemas, not for sound:
-    https://openrouter.ai/docs/guides/routing/routers/free-router
+    https://openrouter.ai/docs/guides/overview/models
     """
     query = {"input_modalities": "audio", "sort": "pricing-low-to-high"}
-    models = find_models(client, query)
-    free = [model["id"] for model in models if is_free(model) and not price(model, "audio")]
-    if not free:
-        paid = [model["id"] for model in models if price(model, "prompt")][:3]
-        others = ", ".join(paid) or "none is known"
-        raise ValueError(f"No free model takes sound now: choose one with -m ({others}).")
-    return free[0]
+    reply = client.get("/models", cast_to=object, options={"params": query})
+    for model in field(reply, "data"):
+        is_router = "-1" in (model.get("pricing") or {}).values()  # its price varies
+        name = model.get("id")
+        if isinstance(name, str) and not name.endswith(":batch") and not is_router:
+            return model
+    raise APIError("The catalogue has no model that takes sound", None, body=None)
 
 
 def audio_part(file: str) -> dict:
-    """Return the message part for a sound file, its format told from its first bytes."""
-    if file.startswith(("https://", "http://")):
-        raise ValueError(f"OpenRouter takes no URLs of sound: download {file} first.")
-    size = Path(file).stat().st_size / 1_000_000
-    if size > MAX_MEGABYTES:
-        raise ValueError(f"{file} has {size:.1f} MB, more than {MAX_MEGABYTES}: make it smaller.")
-    data = Path(file).read_bytes()
-    kind = next((FORMATS[start] for start in FORMATS if re.match(start, data, re.DOTALL)), None)
-    if not kind:
-        raise ValueError(f"{file} is none of {', '.join(FORMATS.values())}: convert it first.")
-    return {
-        "type": "input_audio",
-        "input_audio": {"data": b64encode(data).decode(), "format": kind},
-    }
+    """Return the message part for a sound file; its suffix names the format."""
+    data = b64encode(Path(file).read_bytes()).decode()
+    kind = Path(file).suffix.removeprefix(".").lower()
+    return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
 
 
 def listen(
-    client: OpenAI, model: str, system: str, question: str, sounds: list[dict]
+    client: OpenAI, model: str, system: str, question: str, files: list[str]
 ) -> ChatCompletion:
-    """Return the completion for a question about sounds; APIError unless its answer is whole."""
-    content = [{"type": "text", "text": question}, *sounds]
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
+    """Return the completion for a question about sound files; APIError unless it is whole.
+
+    Formats: https://openrouter.ai/docs/guides/overview/multimodal/audio
+    """
+    parts = [audio_part(file) for file in files]
+    messages = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": [{"type": "text", "text": question}, *parts]},
+    ]
     completion = client.chat.completions.create(model=model, messages=messages)
     check(completion)
     return completion
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "audio_input.txt"
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
     """Read the command line, ask, print."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("question", help='what to ask ("-": read it from the pipe)')
-    parser.add_argument("file", nargs="+", help="sound files")
-    parser.add_argument("-m", "--model", help="default: OPENROUTER_MODEL, else a free model")
-    parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
+    parser.add_argument("file", nargs="+", help="wav, mp3, flac, m4a, ogg, aac or aiff")
+    parser.add_argument("-m", "--model", help="default: OPENROUTER_MODEL, else the cheapest")
+    parser.add_argument("--prompt", type=Path, default=PROMPT, metavar="FILE")
     args = parser.parse_args()
-    question, system = read_input([args.question]), read_prompt(args.prompt)
-    sounds = [audio_part(file) for file in args.file]
+    question = args.question
+    if question == "-":
+        question = sys.stdin.buffer.read().decode("utf-8-sig")
+    system = args.prompt.read_text(encoding="utf-8-sig")
     client, start = connect(), time.monotonic()
-    model = args.model or os.environ.get("OPENROUTER_MODEL") or find_listener(client)
-    completion = listen(client, model, system, question, sounds)
+    model = args.model or os.environ.get("OPENROUTER_MODEL")
+    if not model:
+        choice = cheapest_listener(client)
+        model = choice["id"]
+        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
+    completion = listen(client, model, system, question, args.file)
     print(completion.choices[0].message.content)
     print(report(completion, start), file=sys.stderr)
 
 
-# From here on, the same in every script.
-
-
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
-
-
 def report(reply: object, start: float) -> str:
-    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
-    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
-    if usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
-    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
+    usage = getattr(reply, "usage", None)
+    names = ["prompt_tokens", "completion_tokens", "cost"]
+    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
+    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
+    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
+    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)

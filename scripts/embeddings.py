@@ -1,256 +1,207 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Search a text file, or a folder of text files, by meaning instead of by words.
 
   python scripts/embeddings.py "How do I change my password?" manual.txt
-  python scripts/embeddings.py "holidays" docs --top 3 --json
+  python scripts/embeddings.py "holidays" docs --top 3
 
-It costs a little: the texts are sent once and kept as numbers in a hidden file beside them, then
-only what is new, and the question. What is interrupted goes on where it stopped.
+A hidden file beside the texts keeps their vectors: only new and changed passages are sent.
 https://openrouter.ai/docs/api_reference/embeddings
 """
 
-import json
 import math
 import os
 import re
-import sqlite3
-import sys
-import textwrap
-import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from array import array
 from collections.abc import Iterator
-from hashlib import sha256
+from contextlib import suppress
 from operator import mul
 from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
+from openai import APIError, OpenAI
 
-MODEL = "openai/text-embedding-3-small"
-SIZE = 1000  # characters, of a passage at most
+SIZE = 1000  # characters, the most in a passage
 BATCH = 100  # passages in a request
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
 
 
-def split(text: str) -> Iterator[tuple[int, str]]:
-    """Yield a text's paragraphs, the long ones in parts, each with the number of its first line.
+def field(reply: object, name: str) -> list:
+    """Return a list in a JSON reply; APIError with the server's error where there is none."""
+    found = reply.get(name) if isinstance(reply, dict) else None
+    if not found or not isinstance(found, list):
+        error = reply.get("error") if isinstance(reply, dict) else None
+        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
+    return found
 
-    A Markdown heading stays with what follows.
+
+def cheapest(client: OpenAI, kind: str) -> dict:
+    """Return the catalogue's cheapest model with this kind of output, free ones first.
+
+    https://openrouter.ai/docs/guides/overview/models
     """
-    start, lines = 0, []
-    for number, line in enumerate(text.split("\n"), 1):
-        for piece in textwrap.wrap(line, SIZE) if len(line) > SIZE else [line.rstrip()]:
-            heading = len(lines) == 1 and lines[0].startswith("#")
-            full = len("\n".join([*lines, piece])) > SIZE
-            if lines and (full or (not piece and not heading)):
-                yield start, "\n".join(lines)
-                start, lines = 0, []
-            if piece:
-                start = start or number
-                lines.append(piece)
-    if lines:
-        yield start, "\n".join(lines)
+    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
+    reply = client.get("/models", cast_to=object, options={"params": query})
+    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
+    return next(model for model in models if not model["id"].endswith(":batch"))
 
 
 def read_passages(path: Path) -> tuple[list[tuple[Path, int, str]], list[Path]]:
-    """Return the passages (file, line, text) of a file or folder, and the files that are no text.
+    """Return (file, line, text) of each passage, and the files that are not text.
 
     Hidden files and folders are left out.
     """
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    passages, skipped = [], []
-    for file in files:
-        if any(part.startswith(".") for part in file.relative_to(path).parts):
+    passages, others = [], []
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        is_hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if is_hidden or file.is_dir():
             continue
         try:
             text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            text = "\0"
-        if "\0" in text:
-            skipped.append(file)
+            others.append(file)
         else:
-            passages += [(file, line, passage) for line, passage in split(text)]
-    return passages, skipped
+            passages += [(file, line, passage) for line, passage in split_passages(text)]
+    return passages, others
 
 
-def unit(numbers: list[float]) -> bytes:
-    """Return a vector, of any length, with the length 1, as float32 bytes."""
-    length = math.hypot(*numbers) or 1
-    return array("f", [number / length for number in numbers]).tobytes()
+def split_passages(text: str) -> Iterator[tuple[int, str]]:
+    """Yield first line and text of each paragraph, with its headings; long ones come in parts."""
+    line, end = 1, 0
+    for block in re.finditer(r"(?:#.*\n\s*)*\S[\s\S]*?(?=\n\s*\n|\Z)", text):
+        for part in re.finditer(rf"\S[\s\S]{{0,{SIZE - 1}}}(?!\S)|\S{{1,{SIZE}}}", block[0]):
+            start = block.start() + part.start()
+            line, end = line + text.count("\n", end, start), start
+            yield line, part[0].rstrip()
 
 
-def embed(client: OpenAI, model: str, texts: list[str]) -> tuple[list[bytes], float | None]:
-    """Return the texts' vectors, made by unit(), and the cost in USD, None where it is not said."""
-    # Without a format, the client would ask for base64, which not every provider gives.
-    reply = client.embeddings.create(model=model, input=texts, encoding_format="float")
-    try:
-        data = sorted(reply.data, key=lambda item: getattr(item, "index", None) or 0)
-        vectors = [unit(item.embedding) for item in data]
-    except (AttributeError, TypeError):
-        vectors = []
-    if len(vectors) != len(texts) or not all(vectors):
-        what = f"The reply has {len(vectors)} vectors for {len(texts)} texts"
-        what += ": is OPENROUTER_BASE_URL right?"
-        raise APIError(what, None, body=getattr(reply, "error", None))
-    return vectors, getattr(getattr(reply, "usage", None), "cost", None)
+def embed(
+    client: OpenAI, model: str, texts: list[str], vectors: dict[str, list[float]]
+) -> Iterator[object]:
+    """Add a vector of length 1 for each text that has none; yield the usage of each request.
 
-
-def update(
-    client: OpenAI, model: str, texts: dict[bytes, str], index: sqlite3.Connection
-) -> Iterator[tuple[int, float | None]]:
-    """Bring an index {key: vector} up to date; yield the number and cost of each batch."""
-    index.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB)")
-    known = {key for (key,) in index.execute("SELECT key FROM vectors")}
-    new = [key for key in texts if key not in known]
+    https://openrouter.ai/docs/api_reference/embeddings
+    """
+    new = [text for text in dict.fromkeys(texts) if text not in vectors]
     for start in range(0, len(new), BATCH):
-        keys = new[start : start + BATCH]
-        vectors, cost = embed(client, model, [texts[key] for key in keys])
-        with index:  # each batch is kept, whatever happens to the next
-            index.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?, ?)", zip(keys, vectors, strict=True)
-            )
-        yield len(keys), cost
-    with index:
-        gone = [(key,) for key in known - texts.keys()]
-        index.executemany("DELETE FROM vectors WHERE key = ?", gone)
+        batch = new[start : start + BATCH]
+        # Without a format, the client asks for base64, which not every provider gives.
+        reply = client.embeddings.create(model=model, input=batch, encoding_format="float")
+        found = {item.index: item.embedding for item in getattr(reply, "data", None) or []}
+        lengths = [math.hypot(*found.get(place, [])) for place in range(len(batch))]
+        if len(found) != len(batch) or not all(0 < length < math.inf for length in lengths):
+            what = f"The reply does not have a vector of numbers for each of {len(batch)} texts"
+            raise APIError(what, None, body=getattr(reply, "error", None))
+        for place, length in enumerate(lengths):
+            vectors[batch[place]] = [round(number / length, 7) for number in found[place]]
+        yield getattr(reply, "usage", None)
 
 
-def rank(question: bytes, vectors: list[bytes]) -> list[float]:
-    """Return the cosine similarity, -1 to 1, of a question's vector to each of the others."""
-    if any(len(vector) != len(question) for vector in vectors):
-        raise ValueError("The index is another model's of the same name: delete it.")
-    numbers = array("f", question)  # half a second for 10,000 vectors of 1,024 numbers
-    return [sum(map(mul, numbers, array("f", vector))) for vector in vectors]
+def similarity(one: list[float], other: list[float]) -> float:
+    """Return the cosine, -1 to 1, of two vectors of length 1; ValueError for different models'."""
+    if len(one) != len(other):
+        raise ValueError(f"Vectors of {len(one)} and {len(other)} numbers: delete the index")
+    return sum(map(mul, one, other))
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
-    """Read the command line, bring the index up to date, print what is nearest."""
+    """Read the command line and the texts, bring the index up to date, print what is nearest."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("question", help='what to look for ("-": read it from the pipe)')
     parser.add_argument("path", type=Path, help="a text file, or a folder of them")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="how many (default: 5)")
-    parser.add_argument("--json", action="store_true", help="score, file, line and text of each")
-    parser.add_argument("--index", metavar="FILE", help="another place for the index")
-    parser.add_argument("-m", "--model", default=MODEL, help=f"default: {MODEL}")
+    parser.add_argument("-m", "--model", help="default: the index's, else the cheapest")
     args = parser.parse_args()
-    question, path = read_input([args.question]), args.path
-    name = ".embeddings.sqlite3" if path.is_dir() else f".{path.name}.embeddings.sqlite3"
-    file = args.index or (path if path.is_dir() else path.parent) / name
-    passages, skipped = read_passages(path)
-    if skipped:
-        names = ", ".join(map(str, skipped[:5])) + (", ..." if len(skipped) > 5 else "")
-        print(f"[left out, no UTF-8 text: {len(skipped)} files: {names}]", file=sys.stderr)
+    question = args.question
+    if question == "-":
+        question = sys.stdin.buffer.read().decode("utf-8-sig").strip()
+    passages, others = read_passages(args.path)
+    if others:
+        print(f"[{len(others)} files are not UTF-8 text, such as {others[0]}]", file=sys.stderr)
     if not passages:
-        raise ValueError(f"There is no text in {path}.")
+        sys.exit(f"{args.path} has no text to search.")
     client, start = connect(), time.monotonic()
-    keys = [sha256(f"{args.model}\n{text}".encode()).digest() for _, _, text in passages]
-    texts = dict(zip(keys, (text for _, _, text in passages), strict=True))
-    done, costs = 0, []
+    file, model, vectors = open_index(args.path, args.model)
+    if not model:
+        choice = cheapest(client, "embeddings")
+        model = choice["id"]
+        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
+    texts, known = [text for _, _, text in passages], len(vectors)
     try:
-        index = sqlite3.connect(file)
-        for count, cost in update(client, args.model, texts, index):
-            done += count
-            costs.append(cost)
-            print(f"[{done} of {len(texts)} passages]", file=sys.stderr)
-        known = dict(index.execute("SELECT key, vector FROM vectors"))
-    except sqlite3.Error as error:
-        raise OSError(f"{file}: {error}: delete it, or name another with --index.") from None
-    (vector,), cost = embed(client, args.model, [question])
-    scores = rank(vector, [known[key] for key in keys])
-    order = sorted(zip(scores, passages, strict=True), key=lambda pair: -pair[0])[: args.top]
-    found = [
-        {"score": round(score, 4), "file": str(source), "line": line, "text": text}
-        for score, (source, line, text) in order
-    ]
-    if args.json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
-    else:
-        for one in found:
-            print(f"{one['score']:.3f}  {one['file']}:{one['line']}\n{one['text']}\n")
-    costs.append(cost)
-    cost = "cost unknown" if None in costs else f"${sum(costs):.6f}"
-    seconds = time.monotonic() - start
-    print(f"[{args.model}, {done} passages embedded, {cost}, {seconds:.1f} s]", file=sys.stderr)
+        for usage in embed(client, model, [question, *texts], vectors):
+            sent, seconds = len(vectors) - known, time.monotonic() - start
+            print(f"[{model}, {sent} texts, usage {usage}, {seconds:.1f} s]", file=sys.stderr)
+    finally:  # what was paid for is kept, whatever happens to the rest
+        current = {text: vectors[text] for text in texts if text in vectors}
+        part = file.with_name(f"{file.name}.part")
+        part.write_text(json.dumps({"model": model, "vectors": current}), encoding="utf-8")
+        part.replace(file)
+    scores = [similarity(vectors[question], vectors[text]) for text in texts]
+    ranked = sorted(zip(scores, passages, strict=True), reverse=True)
+    for score, (source, line, text) in ranked[: args.top]:
+        print(f"{score:.3f}  {source}:{line}\n{text}\n")
 
 
-# From here on, the same in every script.
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+def open_index(path: Path, model: str | None) -> tuple[Path, str | None, dict]:
+    """Return file, model and vectors of the index of a path; no vectors for another model."""
+    name = ".embeddings.json"
+    file = path / name if path.is_dir() else path.with_name(f".{path.name}{name}")
+    file.with_name(f"{file.name}.part").touch()  # an unwritable place is found before it costs
+    if file.exists():
+        index = json.loads(file.read_text(encoding="utf-8"))
+        if index["vectors"] and model in (None, index["model"]):
+            return file, index["model"], index["vectors"]
+    return file, model, {}
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)

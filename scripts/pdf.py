@@ -1,88 +1,81 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
-"""Ask one or more PDFs, files or URLs. Follow-up questions don't pay for the parsing again.
+"""Ask one or more PDFs, files or URLs, with a parser that is free.
 
   python scripts/pdf.py "What does it cost?" offer.pdf
-  python scripts/pdf.py "Summarize it." https://bitcoin.org/bitcoin.pdf --then "Who wrote it?"
-  python scripts/pdf.py "What is the total?" scan.pdf --engine mistral-ocr
+  python scripts/pdf.py "What is different?" old.pdf https://example.com/new.pdf
+  python scripts/pdf.py "What is the total?" scan.pdf --engine mistral-ocr     (costs)
 
-Free with the default parser; the price of another one is printed before it is used.
 https://openrouter.ai/docs/guides/overview/multimodal/pdfs
 """
 
-import json
 import os
 import re
-import sys
-import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
+from openai import APIError, OpenAI
 from openai.types.chat import ChatCompletion
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
-PROMPT = "pdf"
-ENGINE = "cloudflare-ai"  # without an engine, OpenRouter may choose one that costs
-PRICES = {
-    "cloudflare-ai": "free",
-    "mistral-ocr": "$2 per 1,000 pages",
-    "native": "the price of the input tokens",
-}
-MAX_MEGABYTES = 20  # OpenRouter names no limit, but providers have one
+ENGINE = "cloudflare-ai"  # free; without an engine, OpenRouter may choose one that costs
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
 
 
 def pdf_part(source: str) -> dict:
     """Return the message part for a PDF: a URL as it is, a file as a data URL."""
-    if source.startswith(("https://", "http://")):
-        name = Path(unquote(urlsplit(source).path)).name or "document.pdf"
-        return {"type": "file", "file": {"filename": name, "file_data": source}}
-    size = Path(source).stat().st_size / 1_000_000
-    if size > MAX_MEGABYTES:
-        raise ValueError(f"{source} has {size:.1f} MB, more than {MAX_MEGABYTES}: split it first.")
-    data = Path(source).read_bytes()
-    if b"%PDF-" not in data[:1024]:  # readers allow for something before it
-        raise ValueError(f"{source} is no PDF: convert it first.")
-    url = f"data:application/pdf;base64,{b64encode(data).decode()}"
+    url = source
+    if not source.startswith(("https://", "http://")):
+        data = Path(source).read_bytes()
+        if b"%PDF-" not in data[:1024]:  # some programs write a few bytes before it
+            raise ValueError(f"{source} is not a PDF")
+        url = f"data:application/pdf;base64,{b64encode(data).decode()}"
     return {"type": "file", "file": {"filename": Path(source).name, "file_data": url}}
 
 
-def ask(client: OpenAI, model: str, engine: str, messages: list[dict]) -> ChatCompletion:
-    """Return the completion of messages with PDFs; APIError unless its answer is whole.
+def ask(
+    client: OpenAI, model: str, system: str, question: str, sources: list[str], engine: str = ENGINE
+) -> ChatCompletion:
+    """Return the completion for a question about PDFs; APIError unless it is whole.
 
-    The message in it has annotations, the parsed text: sent back with the next question, they
-    save another parsing.
+    Engines: https://openrouter.ai/docs/guides/overview/multimodal/pdfs
     """
+    parts = [pdf_part(source) for source in sources]
+    messages = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": [{"type": "text", "text": question}, *parts]},
+    ]
     parser = {"id": "file-parser", "pdf": {"engine": engine}}
     completion = client.chat.completions.create(
         model=model, messages=messages, extra_body={"plugins": [parser]}
@@ -91,113 +84,71 @@ def ask(client: OpenAI, model: str, engine: str, messages: list[dict]) -> ChatCo
     return completion
 
 
+# --- The command line. Leave out what follows when you copy. ---
+
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "pdf.txt"
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+
+
 def main() -> None:
-    """Read the command line, ask each question, print each answer."""
+    """Read the command line, ask, print."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("question", help='what to ask ("-": read it from the pipe)')
-    parser.add_argument("pdf", nargs="+", help="files or URLs")
-    parser.add_argument("--then", action="append", default=[], help="another question, repeatable")
-    parser.add_argument("--engine", choices=PRICES, default=ENGINE, help="mistral-ocr reads scans")
+    parser.add_argument("source", nargs="+", help="files or URLs")
+    parser.add_argument("--engine", default=ENGINE, help="mistral-ocr (reads scans), native")
     parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
-    parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
+    parser.add_argument("--prompt", type=Path, default=PROMPT, metavar="FILE")
     args = parser.parse_args()
-    question, system = read_input([args.question]), read_prompt(args.prompt)
-    pdfs = [pdf_part(source) for source in args.pdf]
-    client = connect()
+    question = args.question
+    if question == "-":
+        question = sys.stdin.buffer.read().decode("utf-8-sig")
+    system = args.prompt.read_text(encoding="utf-8-sig")
+    client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    if args.engine != ENGINE:
-        print(f"[parsing by {args.engine}: {PRICES[args.engine]}]", file=sys.stderr)
-    messages = [{"role": "system", "content": system}]
-    first = [{"type": "text", "text": question}, *pdfs]
-    for content in [first, *args.then]:
-        start = time.monotonic()
-        messages.append({"role": "user", "content": content})
-        completion = ask(client, model, args.engine, messages)
-        message = completion.choices[0].message
-        messages.append(message.to_dict())  # whole, its annotations included
-        print(message.content)
-        print(report(completion, start), file=sys.stderr)
-
-
-# From here on, the same in every script.
-
-
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
+    completion = ask(client, model, system, question, args.source, args.engine)
+    print(completion.choices[0].message.content)
+    print(report(completion, start), file=sys.stderr)
 
 
 def report(reply: object, start: float) -> str:
-    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
-    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
-    if usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
-    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
+    usage = getattr(reply, "usage", None)
+    names = ["prompt_tokens", "completion_tokens", "cost"]
+    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
+    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
+    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
+    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)

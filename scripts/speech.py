@@ -1,243 +1,166 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
-"""Read a text aloud into a sound file, .mp3 or .wav.
+"""Read a text aloud into a sound file.
 
   python scripts/speech.py "Good morning." -o morning.mp3
-  python scripts/speech.py --file story.txt -o story.wav --voice en_paul_neutral
-  python scripts/speech.py --voices                 (what --voice may be; free, no key needed)
+  cat story.txt | python scripts/speech.py -o story.mp3 -m acme/speaker --voice anna
+  python scripts/speech.py --voices -m acme/speaker
 
-Costs money, by the length of the text; the price is printed. The default model speaks English,
-French, German, Spanish, Italian, Portuguese, Dutch, Arabic and Hindi; for others choose one of
-scripts/models.py --output speech.
+Not every model speaks every language: scripts/models.py --output speech lists them.
 https://openrouter.ai/docs/guides/overview/multimodal/tts
 """
 
-import io
-import json
 import os
 import re
-import sys
-import time
-import wave
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+from contextlib import suppress
 
 from dotenv import load_dotenv
-from openai import (
-    APIError,
-    APITimeoutError,
-    DefaultHttpxClient,
-    Omit,
-    OpenAI,
-    OpenAIError,
-    Timeout,
-    omit,
-)
-
-MODEL = "mistralai/voxtral-mini-tts-2603"
-VOICE = "en_paul_neutral"  # one of MODEL's; another model's default is the first that it has
-SAMPLE_RATE = 24_000  # samples a second, where the reply names no rate: what OpenAI's models give
+from openai import APIError, HttpxBinaryResponseContent, OpenAI, omit
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def field(reply: object, name: str) -> object:
-    """Return one field of a JSON reply; APIError when HTTP 200 brought an error or no JSON."""
-    if isinstance(reply, dict) and reply.get(name) is not None:
-        return reply[name]
-    error = reply.get("error") if isinstance(reply, dict) else None
-    raise APIError(f"The reply has no {name}: is OPENROUTER_BASE_URL right?", None, body=error)
+def field(reply: object, name: str) -> list:
+    """Return a list in a JSON reply; APIError with the server's error where there is none."""
+    found = reply.get(name) if isinstance(reply, dict) else None
+    if not found or not isinstance(found, list):
+        error = reply.get("error") if isinstance(reply, dict) else None
+        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
+    return found
 
 
-def find_models(client: OpenAI, query: dict) -> list[dict]:
-    """Return the models that match the query, each as a dict in the API's own form.
+def cheapest(client: OpenAI, kind: str) -> dict:
+    """Return the catalogue's cheapest model with this kind of output, free ones first.
 
-    Queries are q, sort, context, max_price (USD per million tokens), supported_parameters and
-    others: https://openrouter.ai/docs/api_reference/list-available-models
+    https://openrouter.ai/docs/guides/overview/models
     """
-    try:  # no key is sent: the catalogue is public
-        page = client.models.list(extra_query=query, extra_headers={"Authorization": Omit()})
-    except AttributeError:  # what the client makes of a web page
-        page = None
-    if getattr(page, "data", None) is None:
-        what = "The reply holds no models: does OPENROUTER_BASE_URL end in /api/v1?"
-        raise APIError(what, None, body=getattr(page, "error", None))
-    return [model.to_dict() for model in page.data]
+    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
+    reply = client.get("/models", cast_to=object, options={"params": query})
+    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
+    return next(model for model in models if not model["id"].endswith(":batch"))
 
 
-def find_voices(client: OpenAI, model: str) -> list[str]:
-    """Return the voices of a speech model, from the catalogue; ValueError for an unknown model."""
-    models = find_models(client, {"output_modalities": "speech"})
-    voices = {entry["id"]: entry.get("supported_voices") or [] for entry in models}
-    if model not in voices:
-        raise ValueError(f"{model} is no speech model: there are {', '.join(voices)}.")
-    return voices[model]
+def voices(client: OpenAI, model: str) -> list[str]:
+    """Return the names of a speech model's voices; none if the catalogue lists none.
+
+    https://openrouter.ai/docs/guides/overview/models
+    """
+    query = {"output_modalities": "speech"}
+    reply = client.get("/models", cast_to=object, options={"params": query})
+    for entry in field(reply, "data"):
+        if entry.get("id") == model and entry.get("supported_voices"):
+            return field(entry, "supported_voices")
+    return []
 
 
 def speak(
-    client: OpenAI, model: str, text: str, voice: str | None, form: str
-) -> tuple[bytes, str, str | None]:
-    """Return a text as speech: its bytes, their media type, the id of the generation.
+    client: OpenAI, model: str, text: str, voice: str | None = None, response_format: str = "mp3"
+) -> HttpxBinaryResponseContent:
+    """Return a text as sound, its bytes in .content; APIError when something else comes.
 
-    The form is "mp3" or "pcm"; OpenRouter knows no other, and some models know only one.
+    The response_format is "mp3" or "pcm" (16 bits a sample):
+    https://openrouter.ai/docs/guides/overview/multimodal/tts
     """
     reply = client.audio.speech.create(
-        model=model, input=text, voice=voice or omit, response_format=form
+        model=model, input=text, voice=voice or omit, response_format=response_format
     )
     kind = reply.response.headers.get("content-type", "")
-    if not reply.content or not kind.startswith("audio/"):
-        field(reply.json() if "json" in kind else None, "sound")  # says what came instead
-    return reply.content, kind, reply.response.headers.get("x-generation-id")
+    if not kind.startswith("audio/") or not reply.content:
+        raise APIError(f"No sound came, but {kind}: {reply.text}", None, body=None)
+    return reply
 
 
-def wrap(pcm: bytes, kind: str) -> bytes:
-    """Return raw 16-bit samples as a WAV file; kind is like "audio/pcm;rate=24000;channels=1"."""
-    said = dict(re.findall(r"(rate|channels)=([1-9]\d*)", kind))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(int(said.get("channels", 1)))
-        sound.setsampwidth(2)
-        sound.setframerate(int(said.get("rate", SAMPLE_RATE)))
-        sound.writeframes(pcm)
-    return file.getvalue()
+# --- The command line. Leave out what follows when you copy. ---
 
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
 
-def find_cost(client: OpenAI, generation: str | None) -> float | None:
-    """Return what a generation cost in USD; None when OpenRouter does not say so soon."""
-    query = {"params": {"id": generation}, "timeout": 5}
-    for pause in (0.5, 1, 2) if generation else ():
-        time.sleep(pause)  # the record comes a little after the sound
-        try:
-            record = field(client.get("/generation", cast_to=object, options=query), "data")
-            return field(record, "total_cost")
-        except FAILURES:  # not there yet
-            continue
-    return None
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
     """Read the command line and the text, have it spoken, write the file."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("text", nargs="*", help="what to say; piped text follows it")
-    parser.add_argument("--file", help="a text file to read aloud")
-    parser.add_argument("-o", "--output", type=Path, help="NAME.mp3 or NAME.wav")
+    parser.add_argument("text", nargs="?", default="-", help='"-", or none: read the pipe')
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="NAME.mp3 or NAME.pcm")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
-    parser.add_argument("--voice", help=f"default: {VOICE}, or the first of the model's voices")
-    parser.add_argument("--voices", action="store_true", help="list the voices of the model")
-    parser.add_argument("-m", "--model", default=MODEL, help=f"default: {MODEL}")
+    parser.add_argument("--voice", metavar="NAME", help="default: the model's first")
+    parser.add_argument("--voices", action="store_true", help="list the model's voices")
+    parser.add_argument("-m", "--model", help="default: the cheapest, free ones first")
     args = parser.parse_args()
-    if args.voices:
-        os.environ["OPENROUTER_API_KEY"] = "unused"  # find_models() sends no key
-        voices = find_voices(connect(), args.model)
-        print(*voices, sep="\n")
-        return print(f"[{len(voices)} voices of {args.model}]", file=sys.stderr)
-    path = args.output
-    if not path or path.suffix.lower() not in (".mp3", ".wav"):
-        raise ValueError("Name the file to write: -o NAME.mp3 or -o NAME.wav.")
-    if path.exists() and not args.force:
-        raise ValueError(f"{path} exists: choose another name, or overwrite it with --force.")
-    if not os.access(path.parent, os.W_OK):  # better known before it costs
-        raise ValueError(f"{path.parent} is no folder to write to: make it, or change -o.")
-    if args.file:
-        args.text.append(Path(args.file).read_text(encoding="utf-8-sig"))
-    text = read_input(args.text)
+    suffix = args.output.suffix.lower() if args.output else ""
+    if suffix not in (".mp3", ".pcm") and not args.voices:
+        sys.exit("Name the file to write: -o NAME.mp3 or -o NAME.pcm")
+    if args.output and args.output.exists() and not args.force:
+        sys.exit(f"{args.output} exists: choose another name, or overwrite it with --force.")
     client, start = connect(), time.monotonic()
-    voice = args.voice or (VOICE if args.model == MODEL else None)
-    voice = voice or next(iter(find_voices(client, args.model)), None)
-    form = "mp3" if path.suffix.lower() == ".mp3" else "pcm"
-    data, kind, generation = speak(client, args.model, text, voice, form)
-    seconds = time.monotonic() - start
-    save(path, wrap(data, kind) if "pcm" in kind else data)
-    print(path)
-    if ("pcm" in kind) != (form == "pcm"):
-        print(f"[it came as {kind}: the name should end otherwise]", file=sys.stderr)
-    cost = find_cost(client, generation)
-    facts = [args.model, voice, "cost unknown" if cost is None else f"${cost:.6f}"]
-    print(f"[{', '.join(filter(None, facts))}, {seconds:.1f} s]", file=sys.stderr)
-
-
-# From here on, the same in every script.
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
-
-
-def save(path: Path, data: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+    model = args.model
+    if not model:
+        choice = cheapest(client, "speech")
+        model = choice["id"]
+        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
+    if args.voices:
+        names = voices(client, model)
+        print("\n".join(names))
+        sys.exit(None if names else f"The catalogue lists no voices of {model}.")
+    text = args.text
+    if text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    voice = args.voice or next(iter(voices(client, model)), None)
+    part = args.output.with_name(f"{args.output.name}.part")
+    part.touch()  # a place that can't be written to is found before it costs
+    try:
+        reply = speak(client, model, text, voice, suffix.removeprefix("."))
+        facts = [reply.response.headers.get(name) for name in ("content-type", "x-generation-id")]
+        facts = [model, voice, *facts, f"{time.monotonic() - start:.1f} s"]
+        print(f"[{', '.join(filter(None, facts))}]", file=sys.stderr)
+        part.write_bytes(reply.content)
+        part.replace(args.output)
+    finally:
+        part.unlink(missing_ok=True)
+    print(args.output)
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)

@@ -1,60 +1,60 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Let a model call functions until it can answer: the time somewhere, files in a folder.
 
   python scripts/tool_calling.py "What time is it in Seoul and in Lisbon?"
-  python scripts/tool_calling.py "Which prompt here is the shortest?" --folder prompts
+  python scripts/tool_calling.py "Which prompt is the shortest?" --folder prompts
 
-Only files below --folder can be read. Add a function to tools_for() to give the model another.
+Only files below --folder can be read. A tool is a function with types and a docstring.
 https://openrouter.ai/docs/guides/features/tool-calling
 """
 
 import json
 import os
 import re
-import sys
-import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
+from openai import APIError, OpenAI
 from openai.types.chat import ChatCompletion
+from pydantic import TypeAdapter
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
-PROMPT = "tool_calling"
-MAX_STEPS = 8
-MAX_CHARACTERS = 20_000  # of a file, so that it fits into the context
+MAX_STEPS = 8  # requests for one question
+MAX_CHARACTERS = 20_000  # of one result, so that it fits into the context
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
 
 
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
 
 
 def current_time(utc_offset: float) -> str:
@@ -62,80 +62,77 @@ def current_time(utc_offset: float) -> str:
     return f"{datetime.now(timezone(timedelta(hours=utc_offset))):%Y-%m-%d %H:%M %A}"
 
 
-def list_files(folder: Path) -> str:
-    """Return the names of the files that can be read."""
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return "\n".join(sorted(file.as_posix() for file in files if not hidden(file)))
+def file_tools(folder: Path) -> list[Callable]:
+    """Return functions that list and read the files below a folder, and no others."""
+    root = folder.resolve(strict=True)
+
+    def is_readable(path: Path) -> bool:
+        real = path.resolve()  # where links lead to
+        inside = real.is_relative_to(root) and real.is_file()
+        return inside and not re.search(r"/\.", f"/{real.relative_to(root).as_posix()}")  # .env
+
+    def list_files() -> str:
+        """Return the size in bytes and the name of each file that can be read."""
+        files = sorted(path for path in root.rglob("*") if is_readable(path))
+        return "\n".join(f"{file.stat().st_size} {file.relative_to(root)}" for file in files)
+
+    def read_file(name: str) -> str:
+        """Return the text of a file, by a name from list_files."""
+        if not is_readable(root / name):
+            raise ValueError(f"{name} is not a file below the folder, or is hidden")
+        return (root / name).read_text(encoding="utf-8-sig")
+
+    return [list_files, read_file]
 
 
-def hidden(file: Path) -> bool:
-    """Tell whether a file, or a folder above it, is hidden, such as .env with its key."""
-    return any(part.startswith(".") for part in file.parts)
-
-
-def read_file(folder: Path, name: str) -> str:
-    """Return the text of a file, by a name from list_files."""
-    path = (folder / name).resolve()
-    root = folder.resolve()
-    if not path.is_relative_to(root) or hidden(path.relative_to(root)):  # a model is not trusted
-        raise ValueError(f"{name} is outside the folder, or hidden")
-    return path.read_text(encoding="utf-8-sig")[:MAX_CHARACTERS]
-
-
-def tools_for(folder: Path | None) -> dict[str, tuple[Callable, dict]]:
-    """Return {name: (function, its parameters as JSON schema properties)}."""
-    tools = {"current_time": (current_time, {"utc_offset": {"type": "number"}})}
-    if folder:
-        tools["list_files"] = (partial(list_files, folder), {})
-        tools["read_file"] = (partial(read_file, folder), {"name": {"type": "string"}})
-    return tools
-
-
-def define(name: str, function: Callable, parameters: dict) -> dict:
-    """Return the definition of a tool as the API wants it; its description is the docstring."""
-    description = getattr(function, "func", function).__doc__
-    schema = {"type": "object", "properties": parameters, "required": list(parameters)}
-    function = {"name": name, "description": description, "parameters": schema}
+def define(tool: Callable) -> dict:
+    """Return a function's definition as the API wants it, from its signature and docstring."""
+    schema = TypeAdapter(tool).json_schema()
+    function = {"name": tool.__name__, "description": tool.__doc__, "parameters": schema}
     return {"type": "function", "function": function}
 
 
-def call_tool(tools: dict, name: str, arguments: str) -> str:
-    """Return a tool's result, or what is wrong with the call, for the model to read."""
+def call_tool(tools: list, name: str, arguments: str) -> str:
+    """Check the types and return a tool's result, or what is wrong for the model to mend it."""
     try:
-        if name not in tools:
-            raise ValueError(f"there is no tool {name}, only {', '.join(tools)}")
-        return str(tools[name][0](**json.loads(arguments or "{}")))
-    except (
-        TypeError,
-        ValueError,
-        OSError,
-        OverflowError,
-    ) as error:  # a bad call, not a bad program
-        return f"Error: {error}"
+        tool = {tool.__name__: tool for tool in tools}[name]
+        return str(TypeAdapter(tool).validate_json(arguments or "{}"))[:MAX_CHARACTERS]
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+        return f"Error: {type(error).__name__}: {error}"
 
 
-def run(
-    client: OpenAI, model: str, messages: list, tools: dict, tell: Callable[[str], object]
-) -> ChatCompletion:
-    """Return the completion that answers, after all tool calls that the model wanted.
+def run(client: OpenAI, model: str, messages: list, tools: list) -> Iterator[ChatCompletion]:
+    """Yield each completion, the last is the answer; append them, and tool results, to messages.
 
-    Calls and results are told to tell() and added to messages. APIError after MAX_STEPS.
+    Whole, with reasoning_details: https://openrouter.ai/docs/guides/best-practices/reasoning-tokens
     """
-    definitions = [define(name, *tool) for name, tool in tools.items()]
-    for _ in range(MAX_STEPS):
-        completion = client.chat.completions.create(
-            model=model, messages=messages, tools=definitions
-        )
+    definitions, ids = [define(tool) for tool in tools], {""}
+    for _ in range(MAX_STEPS):  # half a character can't be sent, so it becomes "?"
+        clean = json.loads(json.dumps(messages, ensure_ascii=False).encode(errors="replace"))
+        completion = client.chat.completions.create(model=model, messages=clean, tools=definitions)
         check(completion)
-        message = completion.choices[0].message
-        if not message.tool_calls:
-            return completion
-        messages.append(message)  # whole, since some models need their reasoning_details back
-        for call in message.tool_calls:
-            result = call_tool(tools, call.function.name, call.function.arguments)
-            tell(f"[{call.function.name} {call.function.arguments} -> {result[:200]}]")
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+        message = completion.choices[0].message.to_dict(mode="python", warnings=False)
+        messages.append(message)
+        yield completion
+        if not message.get("tool_calls"):
+            return
+        for call in message["tool_calls"]:
+            if not isinstance(call.get("id"), str) or call["id"] in ids:  # empty, or repeated
+                call["id"] = f"own_call_{len(ids)}"
+            ids.add(call["id"])
+            result = call_tool(tools, call["function"]["name"], call["function"].get("arguments"))
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
     raise APIError(f"The model still wanted tools after {MAX_STEPS} steps", None, body=None)
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "tool_calling.txt"
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -144,99 +141,60 @@ def main() -> None:
     parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
     parser.add_argument("--folder", type=Path, help="let the model read the files below it")
     parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
-    parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
+    parser.add_argument("--prompt", type=Path, default=PROMPT, metavar="FILE")
     args = parser.parse_args()
-    question, system = read_input(args.question), read_prompt(args.prompt)
-    if args.folder and not args.folder.is_dir():
-        raise ValueError(f"{args.folder} is no folder.")
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    question = " ".join(args.question)
+    if not sys.stdin.isatty():
+        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    if not question.strip():
+        sys.exit("Give a question as an argument or through a pipe.")
+    messages = [{"role": "system", "content": args.prompt.read_text(encoding="utf-8-sig")}]
+    messages.append({"role": "user", "content": question.strip()})
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    tell = partial(print, file=sys.stderr)
-    completion = run(client, model, messages, tools_for(args.folder), tell)
+    tools = [current_time, *(file_tools(args.folder) if args.folder else [])]
+    for completion in run(client, model, messages, tools):
+        for call in completion.choices[0].message.tool_calls or []:
+            print(f"[{call.function.name} {call.function.arguments}]", file=sys.stderr)
+        print(report(completion, start), file=sys.stderr)
     print(completion.choices[0].message.content)
-    print(report(completion, start), file=sys.stderr)
-
-
-# From here on, the same in every script.
-
-
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
 
 
 def report(reply: object, start: float) -> str:
-    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
-    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
-    if usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
-    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
+    usage = getattr(reply, "usage", None)
+    names = ["prompt_tokens", "completion_tokens", "cost"]
+    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
+    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
+    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
+    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)
