@@ -114,9 +114,11 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             pause = retry_pause(run, error, attempt) if error else None
             if pause is None:
                 break
+        if error and run.stop_reason is error:
+            return  # what blocks the whole run is not this item's failure
         run.answered += error is None
         run.failed += error is not None
-        if pause is None and run.stop_reason is not error:
+        if pause is None:
             run.save(item_id, reply, error, time.monotonic() - start)
 
 

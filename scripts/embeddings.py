@@ -60,14 +60,11 @@ def cheapest(client: OpenAI, kind: str) -> dict:
 
 
 def read_passages(path: Path) -> tuple[list[tuple[Path, int, str]], list[Path]]:
-    """Return (file, line, text) of each passage, and the files that are not text.
-
-    Hidden files and folders are left out.
-    """
+    """Return (file, line, text) of each passage, and the files that are not text; none hidden."""
     passages, others = [], []
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        is_hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if is_hidden or file.is_dir():
+        hidden = [part for part in file.relative_to(path).parts if part.startswith(".")]
+        if hidden or file.is_dir():
             continue
         try:
             text = file.read_text(encoding="utf-8-sig")
@@ -88,9 +85,7 @@ def split_passages(text: str) -> Iterator[tuple[int, str]]:
             yield line, part[0].rstrip()
 
 
-def embed(
-    client: OpenAI, model: str, texts: list[str], vectors: dict[str, list[float]]
-) -> Iterator[object]:
+def embed(client: OpenAI, model: str, texts: list[str], vectors: dict) -> Iterator[object]:
     """Add a vector of length 1 for each text that has none; yield the usage of each request.
 
     https://openrouter.ai/docs/api_reference/embeddings
@@ -103,8 +98,8 @@ def embed(
         found = {item.index: item.embedding for item in getattr(reply, "data", None) or []}
         lengths = [math.hypot(*found.get(place, [])) for place in range(len(batch))]
         if len(found) != len(batch) or not all(0 < length < math.inf for length in lengths):
-            what = f"The reply does not have a vector of numbers for each of {len(batch)} texts"
-            raise APIError(what, None, body=getattr(reply, "error", None))
+            error = getattr(reply, "error", None)
+            raise APIError(f"The reply lacks vectors for {len(batch)} texts", None, body=error)
         for place, length in enumerate(lengths):
             vectors[batch[place]] = [round(number / length, 7) for number in found[place]]
         yield getattr(reply, "usage", None)
@@ -125,6 +120,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+INDEX = ".embeddings.json"  # the file with the vectors, or the end of its name
 
 
 def main() -> None:
@@ -149,11 +145,10 @@ def main() -> None:
         choice = cheapest(client, "embeddings")
         model = choice["id"]
         print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
-    texts, known = [text for _, _, text in passages], len(vectors)
+    texts = [text for _, _, text in passages]
     try:
         for usage in embed(client, model, [question, *texts], vectors):
-            sent, seconds = len(vectors) - known, time.monotonic() - start
-            print(f"[{model}, {sent} texts, usage {usage}, {seconds:.1f} s]", file=sys.stderr)
+            print(f"[{model}, {usage}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
     finally:  # what was paid for is kept, whatever happens to the rest
         current = {text: vectors[text] for text in texts if text in vectors}
         part = file.with_name(f"{file.name}.part")
@@ -167,13 +162,11 @@ def main() -> None:
 
 def open_index(path: Path, model: str | None) -> tuple[Path, str | None, dict]:
     """Return file, model and vectors of the index of a path; no vectors for another model."""
-    name = ".embeddings.json"
-    file = path / name if path.is_dir() else path.with_name(f".{path.name}{name}")
+    file = path / INDEX if path.is_dir() else path.with_name(f".{path.name}{INDEX}")
     file.with_name(f"{file.name}.part").touch()  # an unwritable place is found before it costs
-    if file.exists():
-        index = json.loads(file.read_text(encoding="utf-8"))
-        if index["vectors"] and model in (None, index["model"]):
-            return file, index["model"], index["vectors"]
+    index = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"vectors": {}}
+    if index["vectors"] and model in (None, index["model"]):
+        return file, index["model"], index["vectors"]
     return file, model, {}
 
 
