@@ -84,6 +84,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "chat.txt"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
 NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
@@ -127,7 +128,8 @@ def answer(client: OpenAI, model: str, messages: list[dict], parameters: dict) -
             answer += text
     finally:
         print(end="\n" if answer else "")
-    print(report(last, start), file=sys.stderr)
+    facts = last.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
     return answer
 
 
@@ -146,16 +148,6 @@ def converse(client: OpenAI, model: str, messages: list[dict], parameters: dict)
             print("[stopped]", file=sys.stderr)
         except Exception as error:
             print(explain(error), file=sys.stderr)
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
 
 
 def explain(error: Exception) -> str:

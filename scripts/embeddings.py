@@ -98,8 +98,7 @@ def embed(client: OpenAI, model: str, texts: list[str], vectors: dict) -> Iterat
         found = {item.index: item.embedding for item in getattr(reply, "data", None) or []}
         lengths = [math.hypot(*found.get(place, [])) for place in range(len(batch))]
         if len(found) != len(batch) or not all(0 < length < math.inf for length in lengths):
-            error = getattr(reply, "error", None)
-            raise APIError(f"The reply lacks vectors for {len(batch)} texts", None, body=error)
+            raise APIError("The reply lacks vectors", None, body=getattr(reply, "error", None))
         for place, length in enumerate(lengths):
             vectors[batch[place]] = [round(number / length, 7) for number in found[place]]
         yield getattr(reply, "usage", None)
@@ -153,7 +152,8 @@ def main() -> None:
         current = {text: vectors[text] for text in texts if text in vectors}
         part = file.with_name(f"{file.name}.part")
         part.write_text(json.dumps({"model": model, "vectors": current}), encoding="utf-8")
-        part.replace(file)
+        if current:
+            part.replace(file)
     scores = [similarity(vectors[question], vectors[text]) for text in texts]
     ranked = sorted(zip(scores, passages, strict=True), reverse=True)
     for score, (source, line, text) in ranked[: args.top]:

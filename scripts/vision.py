@@ -101,6 +101,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "vision.txt"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
 NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
@@ -120,17 +121,8 @@ def main() -> None:
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     completion = look(client, model, system, question, args.source)
     print(completion.choices[0].message.content)
-    print(report(completion, start), file=sys.stderr)
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
+    facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:

@@ -1,0 +1,215 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["openai>=3", "python-dotenv>=1"]
+# ///
+"""Get a key by way of the browser and write it into .env.
+
+  python scripts/login.py
+  python scripts/login.py --no-browser     (SSH, container: paste the code that the page shows)
+
+https://openrouter.ai/docs/guides/overview/auth/oauth
+"""
+
+import os
+import re
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from dotenv import load_dotenv
+from openai import APIError, Omit, OpenAI
+
+WAIT_SECONDS = 300
+KEY_LINE = re.compile(  # its beginning, and the value with its quotes
+    r"""^(\ufeff?[ \t]*(?:export[ \t]+)?OPENROUTER_API_KEY[ \t]*=[ \t]*)("[^"\r\n]*"|'[^'\r\n]*'|[^\s#]*)""",
+    re.MULTILINE,
+)
+PAGE = b"<!doctype html><title>Login</title><p>You can close this tab; the terminal has the rest."
+
+
+def connect_without_key() -> OpenAI:
+    """Return the official client set up for the requests to OpenRouter that need no key."""
+    with suppress(UnicodeDecodeError):
+        load_dotenv(encoding="utf-8-sig")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
+    url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
+    return OpenAI(base_url=url, api_key="not sent", timeout=120, max_retries=0)
+
+
+def login_page(client: OpenAI, verifier: str, **query: str) -> str:
+    """Return the address where a user permits a new key; the code comes to the callback_url.
+
+    Without a callback_url, the page shows the code: https://openrouter.ai/docs/guides/overview/auth/oauth
+    """
+    digest = sha256(verifier.encode()).digest()
+    query["code_challenge"] = urlsafe_b64encode(digest).decode().rstrip("=")
+    query["code_challenge_method"] = "S256"
+    site = str(client.base_url).removesuffix("/").removesuffix("/api/v1")
+    return f"{site}/auth?{urlencode(query)}"
+
+
+def exchange(client: OpenAI, code: str, verifier: str) -> str:
+    """Return the new key for a code from the login page, which is good for one try."""
+    body = {"code": code, "code_verifier": verifier, "code_challenge_method": "S256"}
+    options = {"headers": {"Authorization": Omit()}}
+    reply = client.post("/auth/keys", cast_to=object, body=body, options=options)
+    fields = reply if isinstance(reply, dict) else {}
+    key = fields.get("key")
+    if not isinstance(key, str) or not re.fullmatch(r"[\w.-]+", key, re.ASCII):
+        raise APIError("The reply has no usable key", None, body=fields.get("error"))
+    return key
+
+
+class Callback(BaseHTTPRequestHandler):
+    """Answers the browser when it comes back from the login page."""
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        if address.path != "/callback":
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(PAGE)
+        self.server.answer = dict(parse_qsl(address.query))
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing: the address has the code in it."""
+
+
+class CallbackServer(ThreadingHTTPServer):
+    """Has the answer of the login page as soon as the browser has brought it."""
+
+    answer = None
+    timeout = 0.2  # seconds between two looks at the clock
+
+    def handle_error(self, *args: object) -> None:
+        """Print nothing: a browser opens connections that it drops."""
+
+
+def log_in(client: OpenAI, open_page: Callable[[str], object], port: int = 0) -> str:
+    """Have the login page opened, wait for the browser to come back, return the new key.
+
+    OpenRouter permits any port of localhost; 0 takes a free one.
+    """
+    verifier = secrets.token_urlsafe(48)
+    with CallbackServer(("127.0.0.1", port), Callback) as server:
+        callback = f"http://localhost:{server.server_port}/callback"
+        page = login_page(client, verifier, callback_url=callback)
+        Thread(target=open_page, args=[page], daemon=True).start()  # some browsers block
+        end = time.monotonic() + WAIT_SECONDS
+        while server.answer is None and time.monotonic() < end:
+            server.handle_request()
+    if server.answer is None:
+        raise APIError(f"Nobody logged in within {WAIT_SECONDS} seconds", None, body=None)
+    if "code" not in server.answer:
+        reason = server.answer.get("error", "the page sent no code")
+        raise APIError(f"The login failed: {reason}", None, body=None)
+    return exchange(client, server.answer["code"], verifier)
+
+
+def read_env(file: Path) -> str:
+    """Return the text of a .env file as it stands, "" if there is none."""
+    try:
+        return file.read_bytes().decode("utf-8") if file.exists() else ""
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not UTF-8 text: save it as UTF-8") from None
+
+
+def save_key(file: Path, key: str) -> None:
+    """Write the key into a .env file, which keeps its other lines; only its owner may read it."""
+    text = read_env(file)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    if text and not text.endswith("\n"):
+        text += newline
+    if not KEY_LINE.search(text):
+        text += f"OPENROUTER_API_KEY={newline}"
+    part = file.with_name(".env.part")
+    part.touch()
+    part.chmod(0o600)
+    part.write_bytes(KEY_LINE.sub(rf"\g<1>{key}", text).encode())
+    part.replace(file)
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import sys
+import webbrowser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+
+
+def main() -> None:
+    """Read the command line, log in, save the key."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--no-browser", action="store_true", help="print the page's address")
+    parser.add_argument("--port", type=int, default=0, help="of localhost (default: a free one)")
+    args = parser.parse_args()
+    file = (Path(__file__).resolve().parent.parent / ".env").resolve()
+    if any(match[2].strip("\"'") for match in KEY_LINE.finditer(read_env(file))):
+        print(f"{file} has a key. Replace it? [y/N] ", end="", file=sys.stderr, flush=True)
+        if input().strip().lower() not in ("y", "yes"):
+            sys.exit("The key was not replaced.")
+    client = connect_without_key()
+    if args.no_browser:
+        key = log_in_by_hand(client)
+    else:
+        key = log_in(client, open_page, args.port)
+    save_key(file, key)
+    print(f"OPENROUTER_API_KEY is in {file}.")
+
+
+def open_page(address: str) -> None:
+    """Open the page in the browser, and print its address in case none opens."""
+    print(f"Log in at {address}", file=sys.stderr)
+    webbrowser.open(address)
+
+
+def log_in_by_hand(client: OpenAI) -> str:
+    """Print the address of the login page, read the code that it shows, return the new key."""
+    verifier = secrets.token_urlsafe(48)
+    address = login_page(client, verifier, key_label="openrouter scripts")
+    print(f"Log in at {address}\nThen paste the code: ", end="", file=sys.stderr, flush=True)
+    code = input().strip()
+    if not code:
+        sys.exit("There was no code to read.")
+    return exchange(client, code, verifier)
+
+
+def explain(error: Exception) -> str:
+    """Return an error as one line: what the server, the provider or the system said."""
+    body = getattr(error, "body", None)
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+
+
+if __name__ == "__main__":
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader has left, as in `| head -1`
+        os._exit(0)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
+        sys.exit(explain(error))
