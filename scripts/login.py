@@ -27,10 +27,7 @@ from dotenv import load_dotenv
 from openai import APIError, Omit, OpenAI
 
 WAIT_SECONDS = 300
-KEY_LINE = re.compile(  # its beginning, and the value with its quotes
-    r"""^(\ufeff?[ \t]*(?:export[ \t]+)?OPENROUTER_API_KEY[ \t]*=[ \t]*)("[^"\r\n]*"|'[^'\r\n]*'|[^\s#]*)""",
-    re.MULTILINE,
-)
+KEY_LINE = r"(?m)^([\ufeff\s]*(?:export\s+)?OPENROUTER_API_KEY\s*=)(.*?)(?=\s+#|\s*$)"
 PAGE = b"<!doctype html><title>Login</title><p>You can close this tab; the terminal has the rest."
 
 
@@ -59,8 +56,8 @@ def login_page(client: OpenAI, verifier: str, **query: str) -> str:
 def exchange(client: OpenAI, code: str, verifier: str) -> str:
     """Return the new key for a code from the login page, which is good for one try."""
     body = {"code": code, "code_verifier": verifier, "code_challenge_method": "S256"}
-    options = {"headers": {"Authorization": Omit()}}
-    reply = client.post("/auth/keys", cast_to=object, body=body, options=options)
+    without_key = {"headers": {"Authorization": Omit()}}
+    reply = client.post("/auth/keys", cast_to=object, body=body, options=without_key)
     fields = reply if isinstance(reply, dict) else {}
     key = fields.get("key")
     if not isinstance(key, str) or not re.fullmatch(r"[\w.-]+", key, re.ASCII):
@@ -96,10 +93,7 @@ class CallbackServer(ThreadingHTTPServer):
 
 
 def log_in(client: OpenAI, open_page: Callable[[str], object], port: int = 0) -> str:
-    """Have the login page opened, wait for the browser to come back, return the new key.
-
-    OpenRouter permits any port of localhost; 0 takes a free one.
-    """
+    """Have the login page opened and return the new key; port 0 is a free one of localhost."""
     verifier = secrets.token_urlsafe(48)
     with CallbackServer(("127.0.0.1", port), Callback) as server:
         callback = f"http://localhost:{server.server_port}/callback"
@@ -108,12 +102,10 @@ def log_in(client: OpenAI, open_page: Callable[[str], object], port: int = 0) ->
         end = time.monotonic() + WAIT_SECONDS
         while server.answer is None and time.monotonic() < end:
             server.handle_request()
-    if server.answer is None:
-        raise APIError(f"Nobody logged in within {WAIT_SECONDS} seconds", None, body=None)
-    if "code" not in server.answer:
-        reason = server.answer.get("error", "the page sent no code")
-        raise APIError(f"The login failed: {reason}", None, body=None)
-    return exchange(client, server.answer["code"], verifier)
+    answer = server.answer or {"error": f"nothing came back within {WAIT_SECONDS} seconds"}
+    if "code" not in answer:
+        raise APIError(f"The login failed: {answer.get('error', 'no code came')}", None, body=None)
+    return exchange(client, answer["code"], verifier)
 
 
 def read_env(file: Path) -> str:
@@ -130,12 +122,12 @@ def save_key(file: Path, key: str) -> None:
     newline = "\r\n" if "\r\n" in text else "\n"
     if text and not text.endswith("\n"):
         text += newline
-    if not KEY_LINE.search(text):
+    if not re.search(KEY_LINE, text):
         text += f"OPENROUTER_API_KEY={newline}"
     part = file.with_name(".env.part")
     part.touch()
     part.chmod(0o600)
-    part.write_bytes(KEY_LINE.sub(rf"\g<1>{key}", text).encode())
+    part.write_bytes(re.sub(KEY_LINE, rf"\g<1>{key}", text).encode())
     part.replace(file)
 
 
@@ -151,17 +143,20 @@ NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 def main() -> None:
     """Read the command line, log in, save the key."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--no-browser", action="store_true", help="print the page's address")
+    parser.add_argument("--no-browser", action="store_true", help="read the code from the terminal")
     parser.add_argument("--port", type=int, default=0, help="of localhost (default: a free one)")
     args = parser.parse_args()
     file = (Path(__file__).resolve().parent.parent / ".env").resolve()
-    if any(match[2].strip("\"'") for match in KEY_LINE.finditer(read_env(file))):
+    if any(value.strip(" \"'") for _, value in re.findall(KEY_LINE, read_env(file))):
         print(f"{file} has a key. Replace it? [y/N] ", end="", file=sys.stderr, flush=True)
         if input().strip().lower() not in ("y", "yes"):
             sys.exit("The key was not replaced.")
     client = connect_without_key()
     if args.no_browser:
-        key = log_in_by_hand(client)
+        verifier = secrets.token_urlsafe(48)
+        address = login_page(client, verifier, key_label="openrouter scripts")
+        print(f"Log in at {address}\nThen paste the code: ", end="", file=sys.stderr, flush=True)
+        key = exchange(client, input().strip(), verifier)
     else:
         key = log_in(client, open_page, args.port)
     save_key(file, key)
@@ -172,17 +167,6 @@ def open_page(address: str) -> None:
     """Open the page in the browser, and print its address in case none opens."""
     print(f"Log in at {address}", file=sys.stderr)
     webbrowser.open(address)
-
-
-def log_in_by_hand(client: OpenAI) -> str:
-    """Print the address of the login page, read the code that it shows, return the new key."""
-    verifier = secrets.token_urlsafe(48)
-    address = login_page(client, verifier, key_label="openrouter scripts")
-    print(f"Log in at {address}\nThen paste the code: ", end="", file=sys.stderr, flush=True)
-    code = input().strip()
-    if not code:
-        sys.exit("There was no code to read.")
-    return exchange(client, code, verifier)
 
 
 def explain(error: Exception) -> str:
