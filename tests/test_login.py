@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -39,15 +40,15 @@ def place(tmp_path):
 
 def test_key_replaces_the_old_one_and_every_other_line_stays(run, stand_in, place, tmp_path):
     env, options = place()
-    before = "\ufeff# 열쇠\r\nA=1\r\nexport OPENROUTER_API_KEY='old' # mine\r\nB=2\r\n"
+    before = "\ufeff# 열쇠\r\nA=1\r\nexport OPENROUTER_API_KEY='sk-former' # mine\r\nB=2\r\n"
     env.write_bytes(before.encode())
     done = run("login", **options, stdin="y\n")
 
     assert done.code == 0, done.err
-    text = before.replace("'old'", NEW_KEY)
+    text = before.replace("'sk-former'", NEW_KEY)
     assert env.read_bytes().decode() == text
     assert done.out == f"OPENROUTER_API_KEY is in {env}.\n"
-    assert NEW_KEY not in done.err and "old" not in done.err
+    assert NEW_KEY not in done.err and "sk-former" not in done.err
     assert "close this tab" in (tmp_path / "page").read_text()
     verifier = stand_in.requests[-1].body["code_verifier"]
     assert len(verifier) >= 43, "it is as long as RFC 7636 wants it"
@@ -100,6 +101,7 @@ def test_ctrl_c_while_waiting(begin, place):
     env, options = place()
     process = begin("login", **options | {"env": {"BROWSER": "true"}})
     assert process.stderr.readline().startswith(b"Log in at http://127.0.0.1")
+    time.sleep(0.5)  # the browser is being started
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err, env.exists()) == (130, b"", b"", False)

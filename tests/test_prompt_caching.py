@@ -1,4 +1,4 @@
-"""Proves that prompt_caching keeps text, mark and provider the same, and shows what the cache did."""
+"""Proves that prompt_caching repeats text, mark and provider, and shows what the cache did."""
 
 import re
 

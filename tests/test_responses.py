@@ -1,9 +1,8 @@
 """Proves that responses sends the whole conversation, and names each way to fail."""
 
 import pytest
-import stand_in as stand_in_module
 from conftest import lines
-from stand_in import PARTIAL, TEXT
+from stand_in import PARTIAL, TEXT, StandIn
 
 KOREAN = '수도는? 🙂 "{{x}}" $5'
 
@@ -18,10 +17,8 @@ def change(monkeypatch):
     """change(name=value, …): what the stand-in's next responses have instead."""
 
     def start(**fields):
-        whole = stand_in_module.StandIn._response
-        monkeypatch.setattr(
-            stand_in_module.StandIn, "_response", lambda *args: whole(*args) | fields
-        )
+        whole = StandIn._response
+        monkeypatch.setattr(StandIn, "_response", lambda *args: whole(*args) | fields)
 
     return start
 
