@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Rank the answers that compare.py collected: every pair, in both orders, names hidden.
 
@@ -11,104 +11,85 @@ N answers take N x (N - 1) requests. A judge that changes its mind with the orde
 https://openrouter.ai/docs/api_reference/overview
 """
 
-import json
 import os
 import re
-import sys
-import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from itertools import combinations
-from pathlib import Path
+from contextlib import suppress
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
+from openai import APIError, OpenAI
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
-PROMPT = "judge"
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
 
 
-def fill(template: str, values: dict[str, str]) -> str:
-    """Return the template with each {{name}} replaced, in one pass; ValueError names all misfits.
-
-    Values are never scanned again, so that a text with {{x}} in it is safe.
-    """
-    names = set(re.findall(r"{{(\w+)}}", template))
-    wrong = [f"{name} has no value (--set {name}=...)" for name in sorted(names - values.keys())]
-    wrong += [
-        f"{name} has no {{{{{name}}}}} in the prompt" for name in sorted(values.keys() - names)
-    ]
-    if wrong:
-        raise ValueError(f"The prompt and the values do not fit: {', '.join(wrong)}.")
-    return re.sub(r"{{(\w+)}}", lambda match: values[match[1]], template)
-
-
-def judge(client: OpenAI, model: str, prompt: str) -> tuple[str, str, str]:
-    """Return a verdict ("A", "B", "TIE", or "" if unreadable), the judge's text and its model."""
+def judge(client: OpenAI, model: str, prompt: str) -> tuple[str, str]:
+    """Return the verdict in the last line of a judge's reply ("A", "B" or "TIE") and its text."""
     messages = [{"role": "user", "content": prompt}]
     completion = client.chat.completions.create(model=model, messages=messages)
     check(completion)
     text = completion.choices[0].message.content
-    verdicts = re.findall(r"verdict\W+(A(?! tie)|B|tie)\b", text, flags=re.IGNORECASE)
-    return verdicts[-1].upper() if verdicts else "", text, completion.model
+    verdict = re.search(r"verdict\W+(A|B|tie)\W*$", text.strip(), re.IGNORECASE)
+    return verdict[1].upper() if verdict else "TIE", text
 
 
-def judge_pair(client: OpenAI, model: str, template: str, question: str, pair: list[dict]) -> dict:
-    """Return {"models", "winner", "texts", "judges"}; winner 0 or 1, None for a tie.
+def fill(template: str, values: dict[str, str]) -> str:
+    """Return the template with each {{name}} replaced, in one pass: values are not searched."""
+    return re.sub(r"{{(\w+)}}", lambda match: values.get(match[1], match[0]), template)
 
-    Judges favour a place: both orders are asked, and only the same winner twice is a winner.
+
+def judge_pair(
+    client: OpenAI, model: str, template: str, question: str, answers: list[str]
+) -> tuple[int | None, list[str]]:
+    """Return the winner of two answers, 0, 1 or None for a tie, and the judge's two texts.
+
+    Judges favour a place: only the answer that wins in both orders is the winner.
     """
-    winners, texts, judges = [], [], []
+    winners, texts = [], []
     for first, second in ((0, 1), (1, 0)):
-        values = {"first": pair[first]["answer"], "second": pair[second]["answer"]}
-        prompt = fill(template, {"question": question} | values)
-        verdict, text, judged_by = judge(client, model, prompt)
+        values = {"question": question, "first": answers[first], "second": answers[second]}
+        verdict, text = judge(client, model, fill(template, values))
         winners.append({"A": first, "B": second}.get(verdict))
-        texts.append(text if verdict else f"{text}\n(no verdict found: counts as a tie)")
-        judges.append(judged_by)
-    winner = winners[0] if winners[0] == winners[1] else None
-    models = [answer["model"] for answer in pair]
-    return {"models": models, "winner": winner, "texts": texts, "judges": judges}
+        texts.append(text)
+    return winners[0] if winners[0] == winners[1] else None, texts
 
 
-def read_answers(text: str) -> tuple[str, list[dict]]:
-    """Return the question and the whole answers that compare.py --json wrote; ValueError if not."""
-    try:
-        data = json.loads(text)
-        answers = [a for a in data["answers"] if a["answer"] and a["model"] and not a["error"]]
-        question = data["prompt"]
-        texts = [question, *(a[part] for a in answers for part in ("answer", "model"))]
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError
-    except (ValueError, KeyError, TypeError):
-        raise ValueError("The input is not what compare.py --json writes.") from None
-    if len(answers) < 2:
-        raise ValueError("There are fewer than two whole answers to compare.")
-    return question, answers
+# --- The command line. Leave out what follows when you copy. ---
+
+import json
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from itertools import combinations
+from pathlib import Path
+
+PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "judge.txt"
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -116,111 +97,72 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", default="-", help='JSON of compare.py ("-": the pipe)')
     parser.add_argument("-m", "--model", help=f"the judge; default: OPENROUTER_MODEL, else {MODEL}")
-    parser.add_argument("--prompt", default=PROMPT, help="prompt file, by name or path")
+    parser.add_argument("--prompt", type=Path, default=PROMPT, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="data instead of lines")
     args = parser.parse_args()
-    text = read_input(["-"]) if args.file == "-" else Path(args.file).read_text("utf-8-sig")
-    question, answers = read_answers(text)
-    client, template = connect(), read_prompt(args.prompt)
+    data = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
+    question, answers = read_answers(data)
+    template = args.prompt.read_text(encoding="utf-8-sig")
+    client = connect()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    points, results = [0.0] * len(answers), []
+    points, pairs = [0.0] * len(answers), []
+    for one, two in combinations(range(len(answers)), 2):
+        texts = [answers[one]["answer"], answers[two]["answer"]]
+        winner, reasons = judge_pair(client, model, template, question, texts)
+        points[one] += 0.5 if winner is None else 1.0 - winner
+        points[two] += 0.5 if winner is None else float(winner)
+        models = [answers[one]["model"], answers[two]["model"]]
+        pairs.append({"models": models, "winner": winner, "texts": reasons})
+        result = "tie" if winner is None else models[winner]
+        print(f"[{models[0]} or {models[1]}: {result}]", *reasons, sep="\n", file=sys.stderr)
+    names = [answer["model"] for answer in answers]
+    ranking = sorted(zip(points, names, strict=True), reverse=True)
+    if args.json:
+        rows = [{"model": name, "points": score} for score, name in ranking]
+        print(json.dumps({"ranking": rows, "pairs": pairs}, ensure_ascii=False, indent=2))
+    else:
+        for score, name in ranking:
+            print(f"{score:4.1f}  {name}")
+
+
+def read_answers(data: bytes) -> tuple[str, list[dict]]:
+    """Return the question and the whole answers that compare.py --json wrote."""
     try:
-        for one, two in combinations(range(len(answers)), 2):
-            pair = [answers[one], answers[two]]
-            result = judge_pair(client, model, template, question, pair)
-            results.append(result)
-            for number, index in enumerate((one, two)):
-                points[index] += {None: 0.5, number: 1.0}.get(result["winner"], 0.0)
-            print(told(result), file=sys.stderr)
-    finally:  # a request that fails does not take away what was judged before it
-        order = sorted(zip(points, (a["model"] for a in answers), strict=True), reverse=True)
-        ranking = [{"model": name, "points": score} for score, name in order]
-        data = json.dumps({"ranking": ranking, "pairs": results}, ensure_ascii=False, indent=2)
-        lines = [f"{item['points']:4.1f}  {item['model']}" for item in ranking]
-        if results:
-            print(data if args.json else "\n".join(lines))
-
-
-def told(result: dict) -> str:
-    """Return a pair's result for a person: the models, the judge's words, a warning if need be."""
-    winner, (one, two) = result["winner"], result["models"]
-    lines = [f"[{one} or {two}: {'tie' if winner is None else result['models'][winner]}]"]
-    lines += result["texts"]
-    for own in sorted(set(result["judges"]) & set(result["models"])):
-        lines.append(f"[Warning: {own} judged its own answer; name another judge with -m.]")
-    return "\n".join(lines)
-
-
-# From here on, the same in every script.
-
-
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+        compared = json.loads(data.decode("utf-8-sig"))
+        answers = [answer for answer in compared["answers"] if not answer["error"]]
+        texts = [compared["prompt"], *(answer["answer"] + answer["model"] for answer in answers)]
+    except (ValueError, KeyError, TypeError) as error:
+        sys.exit(f"The input is not what compare.py --json writes: {error!r}")
+    if len(answers) < 2:
+        sys.exit("There are fewer than two whole answers to compare.")
+    return texts[0], answers
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)

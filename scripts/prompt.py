@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Run a prompt file as a command. A new text file in prompts/ is a new command.
 
@@ -12,189 +12,163 @@
 https://openrouter.ai/docs/api_reference/overview
 """
 
-import json
 import os
 import re
+from contextlib import suppress
+
+from dotenv import load_dotenv
+from openai import APIError, OpenAI
+from openai.types.chat import ChatCompletion
+
+MODEL = "openrouter/free"  # picks a free model that can do what the request needs
+PLACEHOLDER = re.compile(r"{{(\w+)(?:=([^{}]*))?}}")  # {{name}} or {{name=default}}
+
+
+def connect() -> OpenAI:
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip()
+    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
+    url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
+
+
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
+
+
+def fill(template: str, values: dict[str, str]) -> str:
+    """Return the template with its placeholders replaced; ValueError lists all that do not fit.
+
+    What is inserted is not searched for placeholders again.
+    """
+    names = {match[1] for match in PLACEHOLDER.finditer(template)}
+    required = {match[1] for match in PLACEHOLDER.finditer(template) if match[2] is None}
+    missing, unknown = sorted(required - values.keys()), sorted(values.keys() - names)
+    if missing or unknown:
+        raise ValueError(f"Without a value: {missing}. Not in the prompt: {unknown}")
+    return PLACEHOLDER.sub(lambda match: values.get(match[1], match[2]), template)
+
+
+def complete(
+    client: OpenAI, model: str, prompt: str, parameters: dict | None = None
+) -> ChatCompletion:
+    """Return the completion of one prompt; APIError unless its answer is whole."""
+    messages = [{"role": "user", "content": prompt}]
+    completion = client.chat.completions.create(
+        model=model, messages=messages, extra_body=parameters
+    )
+    check(completion)
+    return completion
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import json
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
-from openai.types.chat import ChatCompletion
-
-MODEL = "openrouter/free"  # picks a free model that can do what the request needs
-
-
-def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
-    key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
-    url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
-
-
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
-
-
-def fill(template: str, values: dict[str, str]) -> str:
-    """Return the template with each {{name}} replaced, in one pass; ValueError names all misfits.
-
-    Values are never scanned again, so that a text with {{x}} in it is safe.
-    """
-    names = set(re.findall(r"{{(\w+)}}", template))
-    wrong = [f"{name} has no value (--set {name}=...)" for name in sorted(names - values.keys())]
-    wrong += [
-        f"{name} has no {{{{{name}}}}} in the prompt" for name in sorted(values.keys() - names)
-    ]
-    if wrong:
-        raise ValueError(f"The prompt and the values do not fit: {', '.join(wrong)}.")
-    return re.sub(r"{{(\w+)}}", lambda match: values[match[1]], template)
-
-
-def complete(client: OpenAI, model: str, prompt: str) -> ChatCompletion:
-    """Return the completion of one prompt; APIError unless its answer is whole."""
-    messages = [{"role": "user", "content": prompt}]
-    completion = client.chat.completions.create(model=model, messages=messages)
-    check(completion)
-    return completion
-
-
-def list_prompts() -> str:
-    """Return a line per prompt: its name, its placeholders, its first line."""
-    here = Path(__file__).resolve().parent
-    folder = next(f for f in (here.parent / "prompts", here / "prompts", here) if f.is_dir())
-    lines = []
-    for file in sorted(folder.glob("*.txt")):
-        text = file.read_text(encoding="utf-8-sig").strip()
-        names = dict.fromkeys(re.findall(r"{{(\w+)}}", text))
-        lines.append(f"{file.stem:20}  {', '.join(names):20}  {text.partition(chr(10))[0][:60]}")
-    return "\n".join(lines)
+PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
+NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
     """Read the command line and stdin, fill the prompt, send it, print the answer."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", help="prompt file, by name or path")
+    parser.add_argument("name", nargs="?", help="a prompt in prompts/, or any file")
     parser.add_argument("text", nargs="*", help="what {{input}} stands for; piped text follows it")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--show", action="store_true", help="print the prompt, send nothing")
     parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
+    parser.add_argument("-o", type=parameter, action="append", default=[], metavar="NAME=JSON")
     args = parser.parse_args()
     if not args.name:
-        return print(list_prompts())
-    template = read_prompt(args.name)
-    values = dict(pair.partition("=")[::2] for pair in args.set)
-    if not all("=" in pair for pair in args.set):
-        raise ValueError("--set takes NAME=VALUE.")
-    if "input" in values and args.text:
-        raise ValueError("The text is there twice: leave out --set input=... or the words.")
-    if "input" not in values and ("{{input}}" in template or args.text):
-        values["input"] = read_input(args.text)
-    prompt = fill(template, values)
+        print(list_prompts())
+        return
+    path = PROMPTS / f"{args.name}.txt"
+    template = (path if path.is_file() else Path(args.name)).read_text(encoding="utf-8-sig")
+    values = dict(setting.partition("=")[::2] for setting in args.set)
+    text = " ".join(args.text)
+    if "{{input" in template and "input" not in values and not sys.stdin.isatty():
+        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    if text and "input" in values:
+        sys.exit("Give the text as an argument or with --set input=, not both.")
+    if text.strip():
+        values["input"] = text.strip()
+    prompt = fill(template.strip(), values)
     if args.show:
-        return print(prompt)
+        print(prompt)
+        return
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    completion = complete(client, model, prompt)
+    completion = complete(client, model, prompt, dict(args.o))
     print(completion.choices[0].message.content)
-    print(report(completion, start), file=sys.stderr)
+    facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
-# From here on, the same in every script.
+def list_prompts() -> str:
+    """Return a line per prompt: its name, its placeholders, its first line."""
+    lines = []
+    for path in sorted(PROMPTS.glob("*.txt")):
+        text = path.read_text(encoding="utf-8-sig").strip()
+        names = ", ".join(dict.fromkeys(match[1] for match in PLACEHOLDER.finditer(text)))
+        lines.append(f"{path.stem:20}  {names:20}  {text.splitlines()[0][:60]}")
+    return "\n".join(lines)
 
 
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
-    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
-    if usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
-    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+def parameter(text: str) -> tuple[str, object]:
+    """Return name and value of NAME=JSON; a value that is not JSON is text."""
+    name, value = text.split("=", 1)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
+    """Return an error as one line: what the server, the provider or the system said."""
     body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
+    is_network = error.__cause__ or getattr(error, "filename", "") is None
+    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
+    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)
