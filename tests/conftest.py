@@ -174,8 +174,8 @@ def run(command):
 
 
 NEED_A_START = {"PYTHONIOENCODING", "PYTHONPATH", "PYTHONUTF8", "LANG", "LC_ALL"}
-PRELOADED = ["argparse", "asyncio", "decimal", "dotenv", "forked", "html", "sqlite3", "tempfile"]
-PRELOADED += ["openai", "openai.types.chat", "httpx", "httpcore", "httpx2", "httpcore2"]
+PRELOADED = ["argparse", "asyncio", "dotenv", "forked", "html", "openai", "openai.types.chat"]
+PRELOADED += ["httpx2", "httpcore2", "httpx2._transports.default"]
 PRELOADED += [f"openai.resources.{name}" for name in ("chat.completions", "responses", "audio")]
 FORKS = multiprocessing.get_context("forkserver") if os.name == "posix" else None
 if FORKS:

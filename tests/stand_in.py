@@ -1,8 +1,9 @@
-"""A stand-in for OpenRouter on a loopback port: documented and recorded shapes, faults included.
+"""A stand-in for OpenRouter on a loopback port: documented shapes in plain JSON, faults included.
 
     with StandIn() as server:
         server.say("Hello")
         server.fail("429_day", times=1)
+        server.reply("/key", b"<html>", content_type="text/html")
         client = OpenAI(base_url=server.url, api_key=server.key)
 
 A model called "fault/NAME" brings fault NAME, so that one model of several can fail. Run alone,
@@ -16,13 +17,11 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import copy
 import hashlib
 import io
 import itertools
 import json
 import math
-import os.path
 import re
 import struct
 import sys
@@ -33,11 +32,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
-from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -55,8 +54,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # deprecated fields, of no concern here
     from openrouter import components, operations
 
+DATA = json.loads((Path(__file__).parent / "data" / "stand_in.json").read_text(encoding="utf-8"))
 KEY = "test-key"
 MANAGEMENT_KEY = "management-key"
+NEW_KEY = "sk-or-v1-new-test-key"  # what /auth/keys gives
 TEXT = "안녕하세요! Here is a short answer. 🙂"
 PARTIAL = "답의 앞부분입니다. The first half"
 THOUGHT = "먼저 질문을 읽습니다. First, read the question."
@@ -69,68 +70,53 @@ UPLOAD_LIMIT = 25 * 1024 * 1024  # guides/overview/multimodal/stt.mdx
 class Fault(NamedTuple):
     """What a fault is like for the one who meets it.
 
-    says: what an error sentence must contain (a pattern, case ignored) to have named the cause.
+    says: the server's words, as a pattern, that an error must contain; "": it says nothing.
     partial: where text arrives before the fault: "", "stream", or "always" (JSON replies, too).
     reach: "any" endpoint, "json" (all but audio and video), "completion" or "stream" only.
-    says_in_stream: the same where a stream was asked for and the client can't see the body.
+    hidden: where a stream was asked for, the client never sees the words.
     """
 
-    says: str
+    says: str = ""
     partial: str = ""
     reach: str = "any"
-    says_in_stream: str = ""
+    hidden: bool = False
 
 
 FAULTS = {
-    "error_200": Fault("upstream idle timeout"),
-    "null_200": Fault(
-        "empty|broke off|no answer|nothing|reply (has|holds) (no|0) ",
-        reach="json",
-        says_in_stream="no stream",
-    ),
+    "error_200": Fault("upstream idle timeout", hidden=True),
+    "null_200": Fault(reach="json"),
     "mid_stream": Fault("provider disconnected", "always", "stream"),
-    "cut": Fault("broke off|cut off|truncated|incomplete", "always", "completion"),
+    "cut": Fault("", "always", "completion"),
     "finish_error": Fault("engine crashed", "always", "completion"),
-    "empty": Fault("empty|no answer|nothing", reach="completion"),
-    "reasoning_ate_it": Fault("reasoning", reach="completion"),
-    "length": Fault("limit|length|max_tokens|max_output_tokens", "always", "completion"),
-    "filtered": Fault("content.?filter|filtered", "always", "completion"),
-    "html": Fault(
-        "html|web page|base.?url|address|json",
-        says_in_stream="html|web page|base.?url|address",
-    ),
-    "html_502": Fault("502"),
-    "400": Fault("not a valid model id"),
-    "401": Fault("user not found"),
-    "402": Fault("requires more credits"),
-    "403": Fault("flagged for .violence"),
-    "404_policy": Fault("data policy.*settings/privacy"),
-    "404_dead": Fault("free period.*ended.*acme/muse-2(?!:)"),
-    "404_constraint": Fault("max_price"),
-    "408": Fault("operation timed out"),
-    "413": Fault("payload too large"),
-    "429_minute": Fault("free-models-per-min"),
-    "429_day": Fault("free-models-per-day"),
-    "429_upstream": Fault("temporarily rate-limited upstream"),
-    "429_retry_after": Fault("at capacity"),
-    "500": Fault("internal server error"),
-    "502": Fault("out of memory on node 7"),
-    "503": Fault("no available model provider"),
-    "bad_json": Fault(
-        "json|expecting|unterminated|delimiter",
-        reach="json",
-        says_in_stream="json|expecting|unterminated|delimiter|broke off|no stream",
-    ),
-    "bad_chunk": Fault("json|expecting|unterminated|delimiter", "stream", "stream"),
-    "empty_body": Fault(
-        "empty|json|expecting|broke off", reach="json", says_in_stream="empty|broke off"
-    ),
-    "keepalive": Fault(
-        "no end of|too long|timed? ?out|time limit|seconds|closed|gave up", "stream", "json"
-    ),
-    "hang": Fault("timed? ?out|too long|no answer"),
-    "drop": Fault("peer closed|connection|broke off|incomplete", "stream"),
-    "drop_headers": Fault("disconnected|connection"),
+    "empty": Fault(reach="completion"),
+    "reasoning_ate_it": Fault("length|max_output_tokens", reach="completion"),
+    "length": Fault("length|max_output_tokens", "always", "completion"),
+    "filtered": Fault("content_filter", "always", "completion"),
+    "html": Fault(),
+    "html_502": Fault("502.*bad gateway"),
+    "400": Fault("400.*not a valid model id"),
+    "401": Fault("401.*user not found"),
+    "402": Fault("402.*requires more credits"),
+    "403": Fault("403.*flagged for .violence"),
+    "404_policy": Fault("404.*data policy.*settings/privacy"),
+    "404_dead": Fault("404.*free period.*ended"),
+    "404_constraint": Fault("404.*max_price"),
+    "408": Fault("408.*operation timed out"),
+    "413": Fault("413.*payload too large"),
+    "429_minute": Fault("429.*free-models-per-min"),
+    "429_day": Fault("429.*free-models-per-day"),
+    "429_upstream": Fault("429.*provider returned error.*temporarily rate-limited upstream"),
+    "429_retry_after": Fault("429.*at capacity"),
+    "500": Fault("500.*internal server error"),
+    "502": Fault("502.*out of memory on node 7"),
+    "503": Fault("503.*no available model provider"),
+    "bad_json": Fault(reach="json"),
+    "bad_chunk": Fault("", "stream", "stream"),
+    "empty_body": Fault(reach="json"),
+    "keepalive": Fault("", "stream", "json"),  # for ever
+    "hang": Fault(),  # for ever
+    "drop": Fault("", "stream"),
+    "drop_headers": Fault(),
 }
 
 # What the router still hides by trying the next model: nothing has reached the client yet.
@@ -138,6 +124,11 @@ FALLS_BACK = {name for name in FAULTS if name[0].isdigit()} | {"error_200", "htm
 # How a reply ends, rather than how the answer travels.
 ENDINGS = {"mid_stream", "cut", "finish_error", "empty", "reasoning_ate_it", "length", "filtered"}
 ENDINGS |= {"bad_chunk", "keepalive", "drop"}
+CRASH = {
+    "code": 502,
+    "message": "Provider disconnected mid-stream: engine crashed",
+    "metadata": {"error_type": "provider_unavailable", "provider_code": "crash"},
+}
 
 
 class Refusal(Exception):
@@ -151,37 +142,10 @@ class Refusal(Exception):
             del self.error["code"]
 
 
-def unavailable(status: int, code: str, message: str, model: str, **more) -> Refusal:
+def unavailable(status: int, code: str, message: str, model: str) -> Refusal:
     """A model-availability error: api_reference/errors-and-debugging.mdx."""
-    kinds = {400: "invalid_request", 404: "not_found", 429: "rate_limit_exceeded"}
-    headers = {"Retry-After": str(more["retry_after"])} if "retry_after" in more else {}
-    details = {
-        "code": code,
-        "retryable": status in (429, 503),
-        "requested_models": [model],
-        **more,
-        "docs_url": f"https://openrouter.ai/docs/errors#{code}",
-    }
-    return Refusal(
-        status,
-        message,
-        headers,
-        code=None,
-        error_type=kinds.get(status, "provider_overloaded"),
-        http_status=status,
-        availability=details,
-    )
-
-
-def rate_limited(kind: str, limit: int, reset: datetime, advice: str = "") -> Refusal:
-    """A platform limit, with the live service's message and its headers, in milliseconds."""
-    headers = {
-        "X-RateLimit-Limit": str(limit),
-        "X-RateLimit-Remaining": "0",
-        "X-RateLimit-Reset": str(int(reset.timestamp() * 1000)),
-    }
-    message = f"Rate limit exceeded: free-models-per-{kind}. {advice}"
-    return Refusal(429, message, headers, metadata={"headers": headers, "provider_name": None})
+    details = {"code": code, "retryable": False, "requested_models": [model]}
+    return Refusal(status, message, code=None, http_status=status, availability=details)
 
 
 def status_fault(name: str, model: str, retry_after: float) -> Refusal:
@@ -189,92 +153,17 @@ def status_fault(name: str, model: str, retry_after: float) -> Refusal:
     now = datetime.now(timezone.utc)
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     seconds = int(retry_after) if retry_after == int(retry_after) else retry_after
-    if name == "400":
-        more = {"fallback_models": ["acme/muse-2", "acme/muse-mini"]}
-        return unavailable(
-            400, "model_not_found", f"{model} is not a valid model ID", model, **more
-        )
-    if name == "401":
-        return Refusal(401, "User not found.")
-    if name == "402":
-        return Refusal(
-            402,
-            "This request requires more credits, or fewer max_tokens. You requested up to 65536 "
-            "tokens, but can only afford 1000. To increase, visit "
-            "https://openrouter.ai/settings/credits and add more credits",
-            metadata={"error_type": "payment_required"},
-        )
-    if name == "403":
-        return Refusal(
-            403,
-            f'{model} requires moderation on OpenAI. Your input was flagged for "violence". '
-            "No credits were charged.",
-            metadata={
-                "reasons": ["violence"],
-                "flagged_input": "the flagged...words",
-                "provider_name": "OpenAI",
-                "model_slug": model,
-            },
-        )
-    if name == "404_policy":
-        return unavailable(
-            404,
-            "privacy_restricted",
-            "No endpoints found matching your data policy (Free model publication). "
-            "Configure: https://openrouter.ai/settings/privacy",
-            model,
-            excluded_by=["data_policy:training"],
-        )
-    if name == "404_dead":
-        return unavailable(
-            404,
-            "free_variant_ended",
-            f"The free period of {model} has ended.",
-            model,
-            fallback_models=["acme/muse-2"],
-        )
-    if name == "404_constraint":
-        return unavailable(
-            404,
-            "constraint_filtered",
-            f"No endpoints for {model} meet max_price.",
-            model,
-            excluded_by=["max_price"],
-            constraint={"field": "max_price", "detail": "The cheapest endpoint costs $0.25 per M."},
-        )
-    if name == "408":
-        return Refusal(408, "Operation timed out. Please try again later.")
-    if name == "413":
-        return Refusal(413, "Request payload too large")
-    if name == "429_minute":
-        return rate_limited("min", 20, now + timedelta(seconds=60))
-    if name == "429_day":
-        more = "Add 10 credits to unlock 1000 free model requests per day"
-        return rate_limited("day", 50, midnight, more)
-    if name == "429_upstream":
-        raw = (
-            f"{model} is temporarily rate-limited upstream. Please retry shortly, or add your own "
-            "key to accumulate your rate limits: https://openrouter.ai/settings/integrations"
-        )
-        metadata = {"raw": raw, "provider_name": "Chutes"}
-        return Refusal(429, "Provider returned error", metadata=metadata)
-    if name == "429_retry_after":
-        message = f"All providers for {model} are at capacity. Retry after {seconds} seconds."
-        refusal = unavailable(
-            429, "capacity_exhausted", message, model, retry_after=seconds, affected_providers=["a"]
-        )
-        previous = [{"provider": "a", "code": "capacity_exhausted", "status": 429}]
-        refusal.error["metadata"] = {"previous_errors": previous}
-        return refusal
-    if name == "500":  # the message is masked: api_reference/errors-and-debugging.mdx
-        return Refusal(500, "Internal Server Error", metadata={"error_type": "server"})
-    if name == "502":
-        nested = {"error": {"message": "CUDA out of memory on node 7", "type": "server_error"}}
-        metadata = {"raw": json.dumps(nested), "provider_name": "DeepInfra"}
-        metadata |= {"error_type": "provider_unavailable", "provider_code": "oom"}
-        return Refusal(502, "Provider returned error", metadata=metadata)
-    message = "There is no available model provider that meets your routing requirements"
-    return unavailable(503, "temporarily_unavailable", message, model, retry_after=seconds)
+    values = {"model": model, "seconds": seconds, "minute": f"{time.time() * 1000 + 60000:.0f}"}
+    values["midnight"] = f"{midnight.timestamp() * 1000:.0f}"
+    text = json.dumps(DATA["errors"][name]["error"])
+    for value in values:
+        text = text.replace(f"{{{value}}}", str(values[value]))
+    error = json.loads(text)
+    headers = (error.get("metadata") or {}).get("headers", {})
+    if name in ("429_retry_after", "503"):
+        error["availability"]["retry_after"] = seconds
+        headers = {"Retry-After": str(seconds)}
+    return Refusal(int(name[:3]), error.pop("message"), headers, **{"code": None, **error})
 
 
 # --------------------------------------------------------------------------------------- checker
@@ -311,6 +200,7 @@ REQUEST_TYPES = {
     "transcription form": operations.CreateAudioTranscriptionsMultipartRequestBody,
     "video": components.VideoGenerationRequest,
     "batch": components.BatchSubmitBody,
+    "login": operations.ExchangeAuthCodeForAPIKeyRequestBody,
     "models": operations.GetModelsRequest,
     "user models": operations.ListModelsUserRequest,
 }
@@ -452,6 +342,8 @@ CHAT_PARAMETERS = ["temperature", "top_p", "max_tokens", "stop", "seed", "freque
 TOOLS = ["tools", "tool_choice", "parallel_tool_calls"]
 JSON_OUT = ["response_format", "structured_outputs"]
 REASONING = ["reasoning", "include_reasoning", "reasoning_effort"]
+ALL = CHAT_PARAMETERS + TOOLS + JSON_OUT + REASONING
+MINI = ["max_tokens", "seed", *TOOLS, *JSON_OUT, *REASONING]
 
 
 def listing(
@@ -471,7 +363,7 @@ def listing(
     """An entry of the catalogue, with every field of a real one."""
     return {
         "id": id,
-        "canonical_slug": id.removesuffix(":free").removeprefix("~"),
+        "canonical_slug": id.partition(":")[0].removeprefix("~"),
         "hugging_face_id": None,
         "name": name,
         "created": created,
@@ -501,164 +393,35 @@ def listing(
     }
 
 
-EFFORTS = ["high", "medium", "low", "minimal"]
-CATALOGUE = [
-    listing(
-        "openrouter/free", "Free Models Router", "text,image", "text", "0", "0",
-        CHAT_PARAMETERS + TOOLS + JSON_OUT + REASONING, 200000, 1769904000, tokenizer="Router",
-    ),
-    listing(
-        "openrouter/auto", "Auto Router", "text,image,audio,file,video", "text", "-1", "-1",
-        CHAT_PARAMETERS + TOOLS + JSON_OUT + REASONING, 2000000, 1699401600, tokenizer="Router",
-    ),
-    listing(
-        "meta-llama/llama-3.2-3b-instruct:free", "Meta: Llama 3.2 3B Instruct (free)",
-        "text", "text", "0", "0", CHAT_PARAMETERS, 131072, 1727222400, tokenizer="Llama3",
-    ),
-    listing(
-        "upstage/solar-pro-3:free", "Upstage: Solar Pro 3 (free)", "text", "text", "0", "0",
-        CHAT_PARAMETERS + TOOLS + JSON_OUT + REASONING, 128000, 1769472000,
-        expiration_date="2026-12-31",
-        reasoning={
-            "mandatory": False,
-            "default_enabled": False,
-            "supported_efforts": ["high", "medium", "low"],
-            "default_effort": "medium",
-        },
-    ),
-    listing(
-        "nvidia/nemotron-nano-omni:free", "NVIDIA: Nemotron Nano Omni (free)",
-        "text,image,audio,video", "text", "0", "0",
-        CHAT_PARAMETERS + TOOLS + JSON_OUT + REASONING, 262144, 1777420800,
-    ),
-    listing(
-        "openai/gpt-5-mini", "OpenAI: GPT-5 Mini", "text,image,file", "text",
-        "0.00000025", "0.000002", ["max_tokens", "seed", *TOOLS, *JSON_OUT, *REASONING],
-        400000, 1754587407, {"input_cache_read": "0.000000025", "web_search": "0.01"}, "GPT",
-        reasoning={
-            "mandatory": True,
-            "supported_efforts": EFFORTS,
-            "default_effort": "medium",
-            "supports_max_tokens": False,
-        },
-    ),
-    listing(
-        "~openai/gpt-mini-latest", "OpenAI: GPT Mini (latest)", "text,image,file", "text",
-        "0.00000025", "0.000002", ["max_tokens", "seed", *TOOLS, *JSON_OUT, *REASONING],
-        400000, 1754587407, {"input_cache_read": "0.000000025"}, "GPT",
-        alias_target={"name": "OpenAI: GPT-5 Mini", "slug": "openai/gpt-5-mini"},
-    ),
-    listing(
-        "anthropic/claude-sonnet-4.5", "Anthropic: Claude Sonnet 4.5", "text,image,file", "text",
-        "0.000003", "0.000015", CHAT_PARAMETERS + TOOLS + JSON_OUT + REASONING, 1000000, 1759161676,
-        {"input_cache_read": "0.0000003", "input_cache_write": "0.00000375"}, "Claude",
-    ),
-    listing(
-        "google/gemini-2.5-flash", "Google: Gemini 2.5 Flash", "text,image,file,audio,video",
-        "text", "0.0000003", "0.0000025", CHAT_PARAMETERS + TOOLS + JSON_OUT + REASONING,
-        1048576, 1750172488, {"audio": "0.000001", "input_cache_read": "0.00000003"}, "Gemini",
-    ),
-    listing(
-        "deepseek/deepseek-r1", "DeepSeek: R1", "text", "text", "0.0000007", "0.0000025",
-        CHAT_PARAMETERS + REASONING, 163840, 1737381095, tokenizer="DeepSeek",
-        reasoning={"mandatory": True, "supported_efforts": None, "supports_max_tokens": True},
-    ),
-    listing(
-        "openai/gpt-4o-audio-preview", "OpenAI: GPT-4o Audio", "text,audio", "text,audio",
-        "0.0000025", "0.00001", CHAT_PARAMETERS + TOOLS, 128000, 1755233061,
-        {"audio": "0.00004", "audio_output": "0.00008"}, "GPT",
-    ),
-    listing(
-        "google/gemini-2.5-flash-image", "Google: Gemini 2.5 Flash Image", "text,image",
-        "image,text", "0.0000003", "0.0000025", ["temperature", "max_tokens"], 32768, 1759870431,
-        {"image_output": "0.00003"}, "Gemini",
-    ),
-    listing(
-        "bytedance-seed/seedream-4.5", "ByteDance Seed: Seedream 4.5", "text,image", "image",
-        "0", "0", (), 4096, 1766505011, {"image_output": "0.0000095"}, "Media",
-    ),
-    listing(
-        "openai/gpt-4o-mini-tts-2025-12-15", "OpenAI: GPT-4o Mini TTS", "text", "speech",
-        "0.0000006", "0.000012", (), 2000, 1765756800, tokenizer="Media",
-        supported_voices=["alloy", "ash", "coral", "nova", "sage"],
-    ),
-    listing(
-        "mistralai/voxtral-mini-tts-2603", "Mistral: Voxtral Mini TTS", "text", "speech",
-        "0.000016", "0", (), 4096, 1774224000, tokenizer="Media",
-        supported_voices=["en_paul_happy", "en_paul_neutral"],
-    ),
-    listing(
-        "openai/whisper-large-v3", "OpenAI: Whisper Large V3", "audio", "transcription",
-        "0", "0", (), None, 1772323200, {"request": "0"}, "Media",
-    ),
-    listing(
-        "google/veo-3.1", "Google: Veo 3.1", "text,image", "video", "0", "0", (), None,
-        1760486400, tokenizer="Media",
-    ),
-    listing(
-        "openai/text-embedding-3-small", "OpenAI: Text Embedding 3 Small", "text", "embeddings",
-        "0.00000002", "0", (), 8192, 1761782400,
-    ),
-    listing(
-        "cohere/rerank-v3.5", "Cohere: Rerank 3.5", "text", "rerank", "0", "0", (), 4096,
-        1772841600, {"request": "0.001"}, "Cohere",
-    ),
-]  # fmt: skip
+SOON = str(date.today() + timedelta(30))
+CATALOGUE = [listing(**row) for row in DATA["models"]]
 BY_ID = {entry["id"]: entry for entry in CATALOGUE}
+BY_ID["upstage/solar-pro-3:free"]["expiration_date"] = SOON
 
-IMAGE_MODELS = [
-    {
-        "id": entry["id"],
-        "name": entry["name"],
-        "description": entry["description"],
-        "created": entry["created"],
-        "architecture": {
-            key: entry["architecture"][key] for key in ("input_modalities", "output_modalities")
-        },
-        "supported_parameters": {
-            "resolution": {"type": "enum", "values": ["1K", "2K", "4K"]},
-            "aspect_ratio": {"type": "enum", "values": ["1:1", "16:9", "9:16"]},
-            "n": {"type": "range", "min": 1, "max": 4},
-            "seed": {"type": "boolean"},
-        },
-        "supports_streaming": False,
-        "endpoints": f"/api/v1/images/models/{entry['id']}/endpoints",
-    }
-    for entry in CATALOGUE
-    if "image" in entry["architecture"]["output_modalities"]
-]
-VIDEO_MODELS = [
-    {
-        "id": "google/veo-3.1",
-        "canonical_slug": "google/veo-3.1",
-        "hugging_face_id": None,
-        "name": "Google: Veo 3.1",
-        "created": 1760486400,
-        "description": "An entry of a test catalogue.",
-        "supported_resolutions": ["720p", "1080p"],
-        "supported_aspect_ratios": ["16:9", "9:16"],
-        "supported_sizes": ["1280x720", "1920x1080"],
-        "supported_durations": [4, 6, 8],
-        "supported_frame_images": ["first_frame", "last_frame"],
-        "generate_audio": True,
-        "seed": True,
-        "creativity": None,
-        "upscale_factor": None,
-        "pricing_skus": {"duration_seconds": "0.40"},
-        "allowed_passthrough_parameters": ["personGeneration", "negativePrompt"],
-    }
-]
+
+def image_model(entry: dict) -> dict:
+    """An entry of GET /images/models."""
+    names = ("id", "name", "description", "created")
+    kinds = ("input_modalities", "output_modalities")
+    architecture = {name: entry["architecture"][name] for name in kinds}
+    address = f"/api/v1/images/models/{entry['id']}/endpoints"
+    more = {"architecture": architecture, "endpoints": address}
+    return {name: entry[name] for name in names} | more | DATA["image_model"]
+
+
+def video_model(entry: dict) -> dict:
+    """An entry of GET /videos/models."""
+    names = ("id", "canonical_slug", "hugging_face_id", "name", "created", "description")
+    return {name: entry[name] for name in names} | DATA["video_model"]
 
 
 def endpoint(entry: dict, provider: str, tag: str, factor: int, authenticated: bool) -> dict:
     """One provider's offer of a model; latency is null for those without a key."""
-    latency = {"p50": 400 * factor, "p75": 600 * factor, "p90": 900 * factor, "p99": 2000}  # ms
-    speed = {"p50": 80 / factor, "p75": 60 / factor, "p90": 50 / factor, "p99": 20 / factor}
     prices = {
-        name: str(Decimal(value) * factor) if Decimal(value) > 0 else value
+        name: f"{float(value) * factor:.10f}".rstrip("0") if float(value) > 0 else value
         for name, value in entry["pricing"].items()
     }
-    return {
+    offer = DATA["endpoint"] | {
         "name": f"{provider} | {entry['id']}",
         "model_id": entry["id"],
         "model_name": entry["name"],
@@ -666,128 +429,76 @@ def endpoint(entry: dict, provider: str, tag: str, factor: int, authenticated: b
         "pricing": {**prices, "discount": 0},
         "provider_name": provider,
         "tag": tag,
-        "quantization": "fp8" if factor == 1 else "bf16",
-        "max_completion_tokens": 16384,
-        "max_prompt_tokens": None,
         "supported_parameters": entry["supported_parameters"],
-        "supports_implicit_caching": False,
-        "supports_diarization": False,
-        "supports_tool_choice": {"auto": True, "function": True, "none": True, "required": False},
-        "native_tools": {},
-        "service_tier": None,
-        "status": 0 if factor == 1 else -2,
-        "uptime_last_5m": 99.9,
-        "uptime_last_30m": 99.5 / factor,
-        "uptime_last_1d": 98.7,
-        "latency_last_30m": latency if authenticated else None,
-        "throughput_last_30m": speed if authenticated else None,
     }
+    return offer if authenticated else offer | {"latency_last_30m": None}
 
 
 def price(entry: dict, name: str) -> float:
     return float(entry["pricing"].get(name, 0)) * 1_000_000
 
 
+def whole_price(entry: dict) -> float:
+    """What the catalogue sorts by; anything that costs nothing else is free."""
+    names = ("prompt", "completion", "request", "image_output")
+    return sum(price(entry, name) for name in names)
+
+
+# The benchmarks behind these sorts are not in the entries; newer is better here.
+ORDERS = {
+    "pricing-low-to-high": whole_price,
+    "pricing-high-to-low": lambda e: -whole_price(e),
+    "context-high-to-low": lambda e: -(e["context_length"] or 0),
+}
+
+
 def select(query: dict) -> list[dict]:
     """The catalogue as GET /models filters, sorts and cuts it: guides/overview/models.mdx."""
-    found = list(CATALOGUE)
 
     def split(name: str, default: str = "") -> set[str]:
         return set(query.get(name, default).split(",")) - {""}
 
-    outputs = split("output_modalities", "text")
-    if "all" not in outputs:
-        found = [e for e in found if outputs & set(e["architecture"]["output_modalities"])]
-    if inputs := split("input_modalities"):
-        found = [e for e in found if inputs <= set(e["architecture"]["input_modalities"])]
-    if parameters := split("supported_parameters"):
-        found = [e for e in found if parameters <= set(e["supported_parameters"])]
-    if authors := split("model_authors"):
-        found = [e for e in found if e["id"].split("/")[0].lstrip("~") in authors]
-    if words := query.get("q", "").lower():
-        found = [e for e in found if words in e["id"].lower() or words in e["name"].lower()]
-    if "context" in query:
-        found = [e for e in found if (e["context_length"] or 0) >= int(query["context"])]
-    for name, part, keep in (
-        ("min_price", "prompt", float.__ge__),
-        ("max_price", "prompt", float.__le__),
-        ("min_output_price", "completion", float.__ge__),
-        ("max_output_price", "completion", float.__le__),
-    ):
-        if name in query:
-            limit = float(query[name])
-            found = [e for e in found if keep(price(e, part), limit)]
-    orders = {
-        "pricing-low-to-high": lambda e: price(e, "prompt") + price(e, "completion"),
-        "pricing-high-to-low": lambda e: -price(e, "prompt") - price(e, "completion"),
-        "context-high-to-low": lambda e: -(e["context_length"] or 0),
-        "newest": lambda e: -e["created"],
-    }
-    if order := orders.get(query.get("sort", "")):
-        found.sort(key=order)
+    def fits(entry: dict) -> bool:
+        outputs = split("output_modalities", "text")
+        kinds = entry["architecture"]
+        words, limits = (
+            query.get("q", "").lower(),
+            {"prompt": "price", "completion": "output_price"},
+        )
+        author = entry["id"].split("/")[0].lstrip("~")
+        return (
+            ("all" in outputs or bool(outputs & set(kinds["output_modalities"])))
+            and split("input_modalities") <= set(kinds["input_modalities"])
+            and split("supported_parameters") <= set(entry["supported_parameters"])
+            and author in (split("model_authors") or {author})
+            and (words in entry["id"].lower() or words in entry["name"].lower())
+            and (entry["context_length"] or 0) >= int(query.get("context", 0))
+            and all(
+                float(query.get(f"min_{name}", -math.inf)) <= price(entry, part)
+                and price(entry, part) <= float(query.get(f"max_{name}", math.inf))
+                for part, name in limits.items()
+            )
+            and not ("zdr" in query and entry["id"].startswith("deepseek/"))
+        )
+
+    found = [entry for entry in CATALOGUE if fits(entry)]
+    if order := query.get("sort", ""):
+        found.sort(key=ORDERS.get(order, lambda e: -e["created"]))
     return found
 
 
-# ----------------------------------------------------------------------------- replies, in pieces
-
-
-def example(schema: dict, root: dict | None = None) -> Any:
-    """A small instance that a JSON schema accepts."""
-    root = root or schema
-    if "$ref" in schema:
-        target = root
-        for part in schema["$ref"].removeprefix("#/").split("/"):
-            target = target[part]
-        return example(target, root)
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return schema["enum"][0]
-    for choice in ("anyOf", "oneOf"):
-        if choice in schema:
-            return example(schema[choice][0], root)
-    if "allOf" in schema:
-        whole: dict = {}
-        for part in schema["allOf"]:
-            value = example(part, root)
-            whole = {**whole, **value} if isinstance(value, dict) else value
-        return whole
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    kind = kind[0] if isinstance(kind, list) else kind
-    if kind == "object":
-        parts = schema.get("properties", {})
-        return {name: example(parts[name], root) for name in schema.get("required", []) if parts}
-    if kind == "array":
-        count = max(1, schema.get("minItems", 1))
-        return [example(schema.get("items", {}), root)] * min(count, schema.get("maxItems", count))
-    if kind in ("integer", "number"):
-        low = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
-        return min(low, schema.get("maximum", low))
-    if kind == "string":
-        formats = {
-            "date": "2026-01-01",
-            "date-time": "2026-01-01T09:00:00Z",
-            "time": "09:00:00",
-            "email": "someone@example.com",
-            "uri": "https://example.com",
-            "uuid": "00000000-0000-4000-8000-000000000000",
-        }
-        text = formats.get(schema.get("format", ""), "예시")
-        return text.ljust(schema.get("minLength", 0), "가")[: schema.get("maxLength", 100)]
-    return True if kind == "boolean" else None
-
+# ------------------------------------------------------------------------- what replies are made of
 
 MESSAGE_FIELDS = {
     "content", "reasoning", "reasoning_details", "tool_calls", "annotations", "images", "refusal",
 }  # fmt: skip
-REPLY_FIELDS = {"finish_reason", "usage", "openrouter_metadata", "model", "provider", "error"}
 
 
 @dataclass
 class Answer:
     """What the model says, before it is put into one wire shape or another."""
 
-    content: str | None = None
+    content: Any = None
     reasoning: str | None = None
     reasoning_details: list | None = None
     tool_calls: list | None = None
@@ -798,19 +509,25 @@ class Answer:
     error: dict | None = None
     usage: dict = field(default_factory=dict)
     openrouter_metadata: dict | None = None
+    service_tier: str | None = None
     model: str = ""
     provider: str = "Chutes"
 
     @classmethod
     def of(cls, reply: str | dict) -> "Answer":
         reply = {"content": reply} if isinstance(reply, str) else dict(reply)
-        if unknown := set(reply) - MESSAGE_FIELDS - REPLY_FIELDS:
-            raise ValueError(f"a reply has no field {sorted(unknown)}")
-        calls = reply.get("tool_calls")
-        if calls:
+        if calls := reply.get("tool_calls"):
             reply["tool_calls"] = [whole_call(call, number) for number, call in enumerate(calls)]
         reply.setdefault("finish_reason", "tool_calls" if calls else "stop")
         return cls(**reply)
+
+    def message(self) -> dict:
+        """The fields of a message that are there."""
+        found = {name: getattr(self, name) for name in sorted(MESSAGE_FIELDS)}
+        if self.reasoning and not self.reasoning_details:
+            found["reasoning_details"] = [thinking(self.reasoning)]
+        always = ("content", "refusal", "reasoning")
+        return {name: v for name, v in found.items() if v is not None or name in always}
 
 
 def whole_call(call: dict, number: int) -> dict:
@@ -824,9 +541,32 @@ def whole_call(call: dict, number: int) -> dict:
     return {"id": call.get("id", f"call_{number}"), "type": "function", "function": function}
 
 
-def pieces(text: str | None, count: int = 4) -> list[str]:
-    if not text:
-        return []
+def thinking(text: str) -> dict:
+    return {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
+
+
+def example(schema: dict, root: dict | None = None) -> Any:
+    """A small instance that a JSON schema accepts, for schemas as pydantic writes them."""
+    root = root or schema
+    if "$ref" in schema:
+        return example(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root)
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    if "anyOf" in schema:
+        return example(schema["anyOf"][0], root)
+    kind = schema.get("type", "string")
+    if kind == "object":
+        parts = schema.get("properties", {})
+        return {name: example(parts[name], root) for name in schema.get("required", [])}
+    if kind == "array":
+        return [example(schema.get("items", {}), root)]
+    text = "2026-01-01" if schema.get("format") == "date" else "예시"
+    return {"integer": 1, "number": 1, "boolean": True, "string": text}.get(kind)
+
+
+def pieces(text: str | None, count: int = 4) -> list:
+    if not text or not isinstance(text, str):
+        return [text] if text else []
     size = max(1, math.ceil(len(text) / count))
     return [text[start : start + size] for start in range(0, len(text), size)]
 
@@ -852,9 +592,10 @@ def torn(data: bytes) -> list[bytes]:
 
 
 def text_of(content: object) -> str:
+    """The text of a message, of its parts, or of all messages."""
     if isinstance(content, list):
-        parts = (part.get("text", "") for part in content if isinstance(part, dict))
-        return "\n".join(parts)
+        parts = [p.get("text") or p.get("content") for p in content if isinstance(p, dict)]
+        return "\n".join(map(text_of, parts))
     return content if isinstance(content, str) else ""
 
 
@@ -877,40 +618,24 @@ def embed(text: str, size: int) -> list[float]:
     return [round(value / length, 6) for value in vector]
 
 
-def png(width: int = 8, height: int = 8) -> bytes:
-    """A real picture, small."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    rows = b"".join(b"\0" + bytes((x * 30, y * 30, 128)[i] for x in range(width) for i in range(3))
-                    for y in range(height))  # fmt: skip
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n"
-    return (
-        start + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    )
-
-
 def picture(format: str) -> tuple[bytes, str]:
-    """A picture in a format, and its media type."""
+    """A real picture, small, in a format, and its media type."""
     if format == "svg":
         return b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>', "image/svg+xml"
-    if format == "png":
-        return png(), "image/png"
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(png())).save(buffer, format)
+    Image.linear_gradient("L").resize((8, 8)).convert("RGB").save(buffer, format)
     return buffer.getvalue(), f"image/{format}"
+
+
+def png() -> bytes:
+    return picture("png")[0]
 
 
 # MPEG-1 layer III, 128 kbit/s, 44.1 kHz: a header and 413 zero bytes make a silent frame.
 MP3 = (b"\xff\xfb\x90\xc4" + bytes(413)) * 4
-PCM = b"".join(
-    struct.pack("<h", int(3000 * math.sin(number / 10))) for number in range(2400)
-)  # 0.1 s at 24 kHz
+PCM = b"".join(struct.pack("<h", int(3000 * math.sin(n / 10))) for n in range(2400))
 MP4 = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2" + b"\0\0\0\x08free" + b"\0\0\0\x08mdat"
 
 MAGIC = {
@@ -923,18 +648,21 @@ MAGIC = {
 AUDIO = ("wav", "mp3", "flac", "m4a", "ogg", "webm", "aac", "mp4", "mpeg", "mpga", "opus")
 
 
+def base64_bytes(text: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise Refusal(400, f"{what} is not base64") from None
+
+
 def data_url(url: str, what: str) -> bytes:
     """The bytes of a data URL, which have to be what it says; b"" for a web address."""
     if url.startswith(("https://", "http://")):
         return b""
     match = re.fullmatch(r"data:([\w.+/-]+);base64,(.*)", url, re.DOTALL)
-    try:
-        data = base64.b64decode(match[2], validate=True) if match else b""
-    except binascii.Error:
-        data = b""
-    if not match or not data or not data.startswith(MAGIC.get(match[1], b"")):
-        metadata = {"error_type": "invalid_image" if what == "image" else "invalid_request"}
-        raise Refusal(400, f"The {what} is not a valid data URL of its type", metadata=metadata)
+    data = base64_bytes(match[2], what) if match else b""
+    if not data or not data.startswith(MAGIC.get(match[1], b"")):
+        raise Refusal(400, f"The {what} is not a valid data URL of its type")
     return data
 
 
@@ -955,11 +683,13 @@ class Call:
     body: Any = None
     form: bool = False
     gone: bool = False  # the client hung up before the end
+    answer: tuple[bytes, int, str] = (b"", 0, "")  # bytes, status and content type, unchanged
+    change: Callable[[bytes], bytes] | None = None
 
     @property
     def route(self) -> str:
         """The path as the documentation names it: /chat/completions."""
-        return re.sub(r"^/api/(v1|beta)", "", self.path)
+        return self.path.removeprefix("/api/v1")
 
     @property
     def key(self) -> str:
@@ -969,8 +699,14 @@ class Call:
     def stream(self) -> bool:
         return isinstance(self.body, dict) and self.body.get("stream") is True
 
-    def asks(self, header: str, value: str) -> bool:
-        return self.headers.get(header, "").lower() == value
+    @property
+    def model(self) -> str:
+        found = self.body.get("model", "") if isinstance(self.body, dict) else ""
+        return found if isinstance(found, str) else ""
+
+    @property
+    def is_free(self) -> bool:
+        return self.model.endswith(":free")
 
 
 class Route(NamedTuple):
@@ -983,7 +719,6 @@ class Route(NamedTuple):
 
 
 ROUTES: list[Route] = []
-EXACT: dict[tuple[str, str], Route] = {}
 
 
 def route(
@@ -993,20 +728,15 @@ def route(
 
     def register(function):
         pattern = re.compile(re.sub(r"\{\w+\}", "([^/]+)", path))
-        one = Route(pattern, method, function.__name__, kind, schema, public)
-        if "{" in path:
-            ROUTES.append(one)
-        else:
-            EXACT[method, path] = one
+        ROUTES.append(Route(pattern, method, function.__name__, kind, schema, public))
         return function
 
     return register
 
 
 def reply(data: object, status: int = 200, headers: dict | None = None) -> web.Response:
-    return web.Response(
-        body=encode(data), status=status, headers=headers, content_type="application/json"
-    )
+    body = data if isinstance(data, bytes) else encode(data)
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
 def page(status: int, title: str) -> web.Response:
@@ -1022,11 +752,12 @@ class StandIn:
     transcript: what a recording says. segments: (start, end, text) of its parts, else there is one.
     video_states, batch_states: what each further look brings; the last one stays.
     video_error, batch_error: why a job failed. item_errors: custom_id -> message.
+    video_tokens: of each video, in the usage; 0 means that the model saw nothing of it.
     key_info: fields of GET /key. credits: data of GET /credits.
     generation_misses: so many times GET /generation doesn't know a generation yet.
     pcm_type: the Content-Type of raw speech, as OpenRouterTeam/skills found it on the live service.
     requests: what came in (Call). violations: what OpenRouter would not have understood.
-    parses: the engine of each file that was parsed.
+    parses: the engine of each file that was parsed. codes: code -> challenge of the browser login.
     """
 
     key, management_key = KEY, MANAGEMENT_KEY
@@ -1034,7 +765,6 @@ class StandIn:
     def __init__(self, port: int = 0, delay: float = 0, record: bool = True):
         self._port, self._delay, self._record = port, delay, record
         self._ready = threading.Event()
-        self._numbers = itertools.count(1)
         self.url = ""
         self.reset()
 
@@ -1043,31 +773,31 @@ class StandIn:
         self.requests: list[Call] = []
         self.violations: list[str] = []
         self.parses: list[str] = []
+        self.codes: dict[str, str] = {"pasted": ""}  # one that fits any verifier
         self.delay, self.pace, self.retry_after = self._delay, 0.0, 2.0
         self.transcript = "안녕하세요. This is a recording."
         self.segments: list[tuple[float, float, str]] | None = None
-        self.video_states = ["completed"]
-        self.video_error = "Content policy violation"
+        self.video_states, self.video_error = ["completed"], "Content policy violation"
         self.batch_states = ["in_progress", "finalizing", "completed"]
-        self.batch_error = "The batch could not be validated"
-        self.item_errors: dict[str, str] = {}
+        self.batch_error, self.item_errors = "The batch could not be validated", {}
+        self.video_tokens = 258
         self.key_info: dict[str, Any] = {}
         self.credits = {"total_credits": 25.0, "total_usage": 4.5}
         self.generation_misses = 0
         self.pcm_type = "audio/pcm;rate=24000;channels=1"
+        self._numbers = itertools.count(1)
         self._replies: list | Callable | None = None
         self._faults: list[list] = []
+        self._raw: list[list] = []
         self._generations: dict[str, dict] = {}
-        self._cache: dict[str, tuple[float, str, Answer]] = {}
-        self._prompts: dict[str, list[str]] = {}
-        self._prefixes: set[str] = set()
+        self._prompts: set[str] = set()
+        self._files: set[str] = set()
         self._jobs: dict[str, dict] = {}
 
     def say(self, reply: str | dict | list | Callable[[dict], str | dict]) -> None:
-        """Script the next replies of a model: text, message fields, a list, or a function.
+        """Script the next replies of a model: text, fields of Answer, a list, or a function.
 
-        Of a list each request takes one, the last one stays. Fields besides the message's:
-        finish_reason, usage, model, provider, error, openrouter_metadata.
+        Of a list each request takes one, the last one stays.
         """
         if not callable(reply):
             reply = list(reply) if isinstance(reply, list) else [reply]
@@ -1080,6 +810,24 @@ class StandIn:
         if fault not in FAULTS:
             raise ValueError(f"no fault {fault!r}")
         self._faults.append([fault, path, times])
+
+    def reply(
+        self,
+        path: str,
+        body: object,
+        status: int = 200,
+        content_type: str = "application/json",
+        headers: dict | None = None,
+        times: int | None = None,
+        skip: int = 0,
+        method: str = "*",
+    ) -> None:
+        """Answer a path (/videos/* works) with just these bytes, or this JSON, after `skip` others.
+
+        A body that is a function gets the bytes of the real answer and returns others.
+        """
+        more = {**(headers or {}), "Content-Type": content_type}
+        self._raw.append([path, method, body, status, more, times, skip])
 
     # ------------------------------------------------------------------ start and stop
 
@@ -1101,7 +849,6 @@ class StandIn:
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        adapter("chat")
 
         def request(message, payload, protocol, writer, task):
             size = 200 * 1024 * 1024
@@ -1124,41 +871,35 @@ class StandIn:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
-        call = Call(
-            request.method,
-            path,
-            dict(request.query),
-            {name.lower(): value for name, value in request.headers.items()},
-        )
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        call = Call(request.method, path, dict(request.query), headers)
         try:
             await self._read(request, call)
             if self._record:
                 self.requests.append(call)
-            self._check_headers(call)
-            if not path.startswith(("/api/v1/", "/api/beta/")):
-                return page(404, "404: This page could not be found")
-            found, names = self._find(call)
-            return await self._answer(request, call, found, names)
+            response = await self._respond(request, call)
         except Refusal as refusal:
-            return self._refuse(call, refusal)
+            response = reply({"error": refusal.error}, refusal.status, refusal.headers)
         except (ConnectionError, asyncio.CancelledError):
             call.gone = True
             raise
         except Exception as error:  # a mistake here must not look like OpenRouter's
             self._violation(call, f"the stand-in failed: {error!r}")
-            return reply({"error": {"message": repr(error), "code": 500}}, 500)
+            response = reply({"error": {"message": repr(error), "code": 500}}, 500)
+        if isinstance(response, web.Response):
+            kind = response.headers.get("Content-Type", "")
+            call.answer = (bytes(response.body or b""), response.status, kind)
+            if call.change:
+                response.body = call.change(call.answer[0])
+        return response
 
     async def _read(self, request: web.BaseRequest, call: Call) -> None:
         if request.content_type == "multipart/form-data":
             call.form, call.body = True, {}
             for name, value in (await request.post()).items():
                 if isinstance(value, web.FileField):
-                    data = value.file.read()
-                    value = {
-                        "filename": value.filename,
-                        "content_type": value.content_type,
-                        "data": data,
-                    }
+                    file = {"filename": value.filename, "content_type": value.content_type}
+                    value = file | {"data": value.file.read()}
                 if name in call.body:
                     before = call.body[name]
                     value = [*(before if isinstance(before, list) else [before]), value]
@@ -1169,22 +910,41 @@ class StandIn:
             except ValueError:
                 call.body = raw
 
-    def _check_headers(self, call: Call) -> None:
+    async def _respond(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
         for name in ("openai-organization", "openai-project", "x-poison"):
             if name in call.headers:
                 self._violation(call, f"header {name}")
         if "stolen" in call.headers.get("authorization", ""):
             self._violation(call, "a foreign key")
+        if call.path == "/auth" and call.method == "GET":
+            return self._login_page(call)
+        if not call.path.startswith("/api/v1/"):
+            return page(404, "404: This page could not be found")
+        found, names = self._find(call)
+        self._authorize(call, found)
+        self._check_body(call, found)
+        if self.delay and found.method == "POST":
+            await asyncio.sleep(self.delay)
+        raw = self._take_raw(call)
+        if raw and not callable(raw[2]):
+            body = raw[2] if isinstance(raw[2], bytes) else encode(raw[2])
+            return web.Response(body=body, status=raw[3], headers=raw[4])
+        call.change = raw[2] if raw else None
+        fault = self._take_fault(call, found)
+        if found.kind == "completion":
+            return await self._complete(request, call, found, fault)
+        if fault and (broken := await self._break(request, fault, call.model)):
+            return broken
+        response = getattr(self, found.name)(call, *names)
+        if not isinstance(response, web.Response):
+            response = reply(response)
+        return await self._spoil(request, fault, response) if fault else response
 
     def _find(self, call: Call) -> tuple[Route, tuple[str, ...]]:
-        path = call.route
-        if path.startswith("/batches") or call.path.startswith("/api/v1/"):
-            if one := EXACT.get((call.method, path)):
-                return one, ()
-            for one in ROUTES:
-                match = one.pattern.fullmatch(path) if one.method == call.method else None
-                if match:
-                    return one, tuple(part.replace("%3A", ":") for part in match.groups())
+        for one in sorted(ROUTES, key=lambda one: "(" in one.pattern.pattern):
+            match = one.pattern.fullmatch(call.route) if one.method == call.method else None
+            if match:
+                return one, tuple(part.replace("%3A", ":") for part in match.groups())
         self._violation(call, "no such endpoint")
         raise Refusal(404, "Not Found")
 
@@ -1194,7 +954,7 @@ class StandIn:
         if "authorization" not in call.headers:
             self._violation(call, "no Authorization header")
             raise Refusal(401, "Missing Authentication header")
-        if call.key not in (KEY, MANAGEMENT_KEY):
+        if call.key not in (KEY, NEW_KEY, MANAGEMENT_KEY):
             raise Refusal(401, "User not found.")
         if call.key == MANAGEMENT_KEY and call.method == "POST":
             raise Refusal(403, "Management keys cannot be used for completions")
@@ -1204,17 +964,13 @@ class StandIn:
         if schema is None:
             return
         if call.method == "GET":
-            known = {
-                name: value for name, value in call.query.items() if name in aliases_of(schema)
-            }
+            known = aliases(REQUEST_TYPES[schema])
             wrong = [f"{name}: not a query parameter" for name in set(call.query) - set(known)]
-            wrong += [w for w in mistakes(schema, known) if "became" not in w]  # all are strings
-        elif call.form:
-            if schema != "transcription":
-                self._violation(call, "multipart where JSON is expected")
-                raise Refusal(400, "Content-Type must be application/json")
+            sent = {name: value for name, value in call.query.items() if name in known}
+            wrong += [w for w in mistakes(schema, sent) if "became" not in w]  # all are strings
+        elif call.form and schema == "transcription":
             wrong = self._check_form(call)
-        elif not isinstance(call.body, dict):
+        elif call.form or not isinstance(call.body, dict):
             wrong = ["body: not a JSON object"]
         else:
             wrong = mistakes(schema, call.body)
@@ -1228,87 +984,68 @@ class StandIn:
         if isinstance(file, dict):
             content = {"fileName": file["filename"], "content": file["data"]}
             form["file"] = content | {"Content-Type": file["content_type"]}
-        for name in ("timestamp_granularities[]", "keyterms[]"):
-            if isinstance(form.get(name), str):
-                form[name] = [form[name]]
-        for name in ("temperature", "diarize"):  # a form has only strings
+        for name in {"timestamp_granularities[]", "keyterms[]"} & form.keys():
+            form[name] = [form[name]] if isinstance(form[name], str) else form[name]
+        for name in {"temperature", "diarize"} & form.keys():  # a form has only strings
             with contextlib.suppress(ValueError):
-                form[name] = json.loads(form[name]) if name in form else 0
-            if name not in call.body:
-                del form[name]
+                form[name] = json.loads(form[name])
         return mistakes("transcription form", form)
 
     def _violation(self, call: Call, what: str) -> None:
         self.violations.append(f"{call.method} {call.route}: {what}")
 
-    async def _answer(
-        self, request: web.BaseRequest, call: Call, found: Route, names: tuple
-    ) -> web.StreamResponse:
-        self._authorize(call, found)
-        self._check_body(call, found)
-        if self.delay and found.method == "POST":
-            await asyncio.sleep(self.delay)
-        fault = self._take_fault(call, found)
-        function = getattr(self, found.name)
-        if found.kind == "completion":
-            return await function(request, call, fault)
-        if fault and (broken := await self._break(request, call, fault, model_of(call))):
-            return broken
-        response = function(call, *names)
-        return await self._spoil(request, fault, response) if fault else response
+    def _take_raw(self, call: Call) -> list | None:
+        for one in self._raw:
+            path, method, times, skip = *one[:2], *one[5:]
+            if not (fnmatchcase(call.route, path) and fnmatchcase(call.method, method)):
+                continue
+            if skip or times == 0:
+                one[6] = max(0, skip - 1)
+                continue
+            one[5] = times and times - 1
+            return one
+        return None
+
+    # ------------------------------------------------------------------ faults
 
     def _take_fault(self, call: Call, found: Route) -> str | None:
         for one in self._faults:
             fault, path, times = one
             if (path and not fnmatchcase(call.route, path)) or times == 0:
                 continue
-            if times:
-                one[2] = times - 1
+            one[2] = times and times - 1
             return self._reaching(call, fault, found.kind)
-        requested = model_of(call)
-        if found.kind != "completion" and requested.startswith("fault/"):
-            return self._reaching(call, requested.removeprefix("fault/"), found.kind)
+        if found.kind != "completion" and call.model.startswith("fault/"):
+            return self._reaching(call, call.model.removeprefix("fault/"), found.kind)
         return None
 
     def _reaching(self, call: Call, fault: str, kind: str) -> str:
-        if fault not in FAULTS:
-            raise ValueError(f"no fault {fault!r}")
         reach = FAULTS[fault].reach
         if reach == "any" or kind == "completion" or (reach == "json" and kind == "json"):
             return fault
-        if kind in ("json", "binary") and fault in ("cut", "empty"):
+        if fault in ("cut", "empty"):
             return fault
         raise ValueError(f"fault {fault} cannot reach {call.route}")
 
-    def _refuse(self, call: Call, refusal: Refusal, **more) -> web.Response:
-        body = {"error": refusal.error, **more}
-        if refusal.status not in (401, 404):
-            body["user_id"] = "user_2standin"
-        return reply(body, refusal.status, refusal.headers)
-
-    # ------------------------------------------------------------------ faults
-
     async def _break(
-        self, request: web.BaseRequest, call: Call, fault: str, model: str, more: dict | None = None
+        self, request: web.BaseRequest, fault: str, model: str, more: dict | None = None
     ) -> web.StreamResponse | None:
         """The faults in which no answer is begun."""
         if fault[0].isdigit():
-            return self._refuse(call, status_fault(fault, model, self.retry_after), **(more or {}))
+            refusal = status_fault(fault, model, self.retry_after)
+            body = {"error": refusal.error, "user_id": "user_2standin", **(more or {})}
+            return reply(body, refusal.status, refusal.headers)
         if fault == "error_200":
-            metadata = {"error_type": "timeout", "provider_name": "Chutes"}
-            error = {"message": "Upstream idle timeout exceeded", "code": 504, "metadata": metadata}
-            return reply({"error": error, **(more or {})})
-        if fault == "html":
-            return page(200, "OpenRouter")
-        if fault == "html_502":
-            return page(502, "502 Bad Gateway")
+            return reply({**DATA["errors"][fault], **(more or {})})
+        if fault in ("html", "html_502"):
+            return page(200, "OpenRouter") if fault == "html" else page(502, "502 Bad Gateway")
         if fault == "empty_body":
-            return web.Response(body=b"", content_type="application/json")
+            return reply(b"")
         if fault == "hang":
             await asyncio.Event().wait()
         if fault == "drop_headers":
             request.transport.close()
-            return web.Response()
+            return web.StreamResponse()
         return None
 
     async def _spoil(
@@ -1318,8 +1055,12 @@ class StandIn:
         body, kind = bytes(response.body or b""), response.content_type
         if fault == "null_200":
             body = encode(dict.fromkeys(json.loads(body)))
+        elif fault == "empty" and kind == "application/json":
+            whole = json.loads(body).items()  # no items, no text
+            emptied = {n: [] if isinstance(v, list) else v for n, v in whole}
+            body = encode({n: "" if n == "text" else v for n, v in emptied.items()})
         elif fault == "empty":
-            body = encode(emptied(json.loads(body))) if kind == "application/json" else b""
+            body = b""
         elif fault in ("bad_json", "bad_chunk", "cut"):
             body = body[: len(body) * 2 // 3]
         elif fault in ("keepalive", "drop"):
@@ -1345,11 +1086,14 @@ class StandIn:
         request.transport.close()
 
     async def _stream(
-        self, request: web.BaseRequest, events: Iterable, headers: dict
+        self, request: web.BaseRequest, call: Call, events: Iterable, id: str
     ) -> web.StreamResponse:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **headers}
+        headers = {"Content-Type": "text/event-stream", "X-Generation-Id": id}
+        if call.change:
+            return web.Response(body=b"".join(events), headers=headers)
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
+        sent = []
         for one in events:
             if one is CUT:
                 await self._cut(request, response, b"")
@@ -1359,22 +1103,57 @@ class StandIn:
                 await asyncio.sleep(0.1)
             for piece in torn(one):
                 await response.write(piece)
+            sent.append(one)
             if self.pace:
                 await asyncio.sleep(self.pace)
+        call.answer = (b"".join(sent), 200, "text/event-stream")
         await response.write_eof()
         return response
 
     # ------------------------------------------------------------------ completions
 
     def _id(self, kind: str = "gen") -> str:
-        return f"{kind}-{int(time.time())}-{next(self._numbers):06d}StandIn"
+        return f"{kind}-{next(self._numbers):06d}StandIn"
+
+    async def _complete(
+        self, request: web.BaseRequest, call: Call, found: Route, fault: str | None
+    ) -> web.StreamResponse:
+        """Answer as a model, or with the fault."""
+        model, fault, attempts = self._choose(call, fault)
+        if fault:
+            tried = [*attempts, (model, "Chutes", int(fault[:3]) if fault[0].isdigit() else 502)]
+            masked = fault in ("401", "500", "429_minute", "429_day")
+            more = {} if masked else self._metadata(call, tried)
+            if broken := await self._break(request, fault, model, more):
+                return broken
+        if not model.startswith("fault/"):
+            model = self._resolve(call, model)
+        answer = self._compose(call, fault)
+        answer.model, id = answer.model or model, self._id()
+        usage = self._usage(call, answer)
+        tried = [*attempts, (answer.model, answer.provider, 200)]
+        metadata = self._metadata(call, tried, answer.openrouter_metadata)
+        self._generations[id] = {"model": answer.model, "total_cost": usage["cost"]}
+        is_chat = found.name == "chat"
+        base = self._chat_base(call, id, answer) if is_chat else {}
+        whole = base or response_object(call.body, id, answer, usage)
+        if call.stream and fault not in ("null_200", "bad_json"):
+            make = chat_events if is_chat else response_events
+            rest = (answer, usage, fault, metadata) if is_chat else (fault,)
+            return await self._stream(request, call, make(whole, *rest), id)
+        if is_chat:
+            whole = chat_object(base, answer, usage)
+        elif fault == "cut":
+            whole |= {"status": "incomplete", "completed_at": None}
+        response = reply({**whole, **metadata}, headers={"X-Generation-Id": id})
+        if fault and fault not in ENDINGS - {"bad_chunk", "keepalive", "drop"}:
+            return await self._spoil(request, fault, response)
+        return response
 
     def _choose(self, call: Call, fault: str | None) -> tuple[str, str | None, list[tuple]]:
         """The model that answers, its fault, and what was tried before: model-fallbacks.mdx."""
-        body = call.body
-        models = [body["model"]] if "model" in body else []
-        models += [one for one in body.get("models", []) if one not in models]
-        models = models or ["openrouter/auto"]  # the account's default
+        named = [call.body.get("model"), *(call.body.get("models") or [])]
+        models = list(dict.fromkeys(filter(None, named))) or ["openrouter/auto"]
         attempts: list[tuple] = []
         for one in models:
             failing = fault
@@ -1389,55 +1168,46 @@ class StandIn:
 
     def _resolve(self, call: Call, model: str) -> str:
         """The model behind a router or an alias, if it can do what the request needs."""
-        body = call.body
-        parts = [
-            part.get("type")
-            for message in body.get("messages", [])
-            if isinstance(message.get("content"), list)
-            for part in message["content"]
-        ]
-        needs = {"image_url": "image", "input_audio": "audio", "video_url": "video"}
-        inputs = {needs[part] for part in parts if part in needs}
+        body, entry = call.body, BY_ID.get(model)
+        messages = body.get("messages", [])
+        contents = [m.get("content") for m in messages if isinstance(m.get("content"), list)]
+        kinds = {"image_url": "image", "input_audio": "audio", "video_url": "video"}
+        inputs = {kinds[p["type"]] for parts in contents for p in parts if p["type"] in kinds}
         tools = any(tool.get("type") == "function" for tool in body.get("tools") or [])
-        kind = (body.get("response_format") or {}).get("type")
+        schema = (body.get("response_format") or {}).get("type") == "json_schema"
+        needs = {"tools"} if tools else set()
+        needs |= {"structured_outputs"} if schema else set()
 
         def able(entry: dict) -> bool:
-            parameters = entry["supported_parameters"]
-            return (
-                inputs <= set(entry["architecture"]["input_modalities"])
-                and (not tools or "tools" in parameters)
-                and (kind != "json_schema" or "structured_outputs" in parameters)
-            )
+            can = set(entry["architecture"]["input_modalities"])
+            return inputs <= can and needs <= set(entry["supported_parameters"])
 
         if model == "openrouter/free":
-            free = [entry for entry in CATALOGUE if entry["id"].endswith(":free")]
-            found = next((entry["id"] for entry in free if able(entry)), None)
+            free = [e for e in CATALOGUE if e["id"].endswith(":free") and is_chat_model(e)]
+            found = next((e["id"] for e in free if able(e)), None)
             if found is None:
                 raise Refusal(404, f"No endpoints found that support input {' '.join(inputs)}")
             return found
-        if model == "openrouter/auto":
+        if model == "openrouter/auto" or (entry and "alias_target" in entry):
             return "openai/gpt-5-mini"
-        entry = BY_ID.get(model)
-        if entry and "alias_target" in entry:
-            return entry["alias_target"]["slug"]
+        if model.endswith(":batch"):
+            raise Refusal(404, "This model is only available through the Batch API")
         if not re.fullmatch(r"~?[\w.-]+/[\w.-]+(:[\w-]+)?(@preset/[\w-]+)?|@preset/[\w-]+", model):
             raise unavailable(400, "model_not_found", f"{model} is not a valid model ID", model)
-        if entry and "text" not in entry["architecture"]["output_modalities"]:
+        if entry and not is_chat_model(entry):
             message = f"{model} cannot be used on this endpoint"
-            detail = {"field": "model", "detail": "Use the endpoint of its output modality"}
-            raise unavailable(400, "wrong_endpoint", message, model, constraint=detail)
+            raise unavailable(400, "wrong_endpoint", message, model)
         if entry and not inputs <= set(entry["architecture"]["input_modalities"]):
             raise Refusal(404, f"No endpoints found that support {' '.join(inputs)} input")
-        if entry and not able(entry):
+        required = tools or (body.get("provider") or {}).get("require_parameters")
+        if entry and required and not able(entry):
             what = "tool use" if tools else "structured outputs"
-            if tools or (body.get("provider") or {}).get("require_parameters"):
-                raise Refusal(404, f"No endpoints found that support {what}.")
+            raise Refusal(404, f"No endpoints found that support {what}.")
         return model
 
-    def _compose(self, call: Call, fault: str | None) -> Answer:
+    def _compose(self, call: Call, fault: str | None = None) -> Answer:
         """What the model says: scripted, or fitting the request; and how it ends, with a fault."""
-        body = call.body
-        replies = self._replies
+        body, replies = call.body, self._replies
         if callable(replies):
             answer = Answer.of(replies(body))
         elif replies:
@@ -1448,8 +1218,7 @@ class StandIn:
             schema = wanted.get("schema") or (wanted.get("json_schema") or {}).get("schema")
             if wanted.get("type") == "json_schema":
                 answer.content = json.dumps(example(schema or {}), ensure_ascii=False)
-            elif wanted.get("type") == "json_object":
-                answer.content = '{"answer": "예시"}'
+        answer.service_tier = answer.service_tier or body.get("service_tier")
         asked = body.get("reasoning") or {}
         effort = asked.get("effort") or body.get("reasoning_effort")
         thinks = effort not in (None, "none") or asked.get("enabled") or asked.get("max_tokens")
@@ -1457,638 +1226,279 @@ class StandIn:
             answer.reasoning = THOUGHT
         if asked.get("exclude"):
             answer.reasoning = answer.reasoning_details = None
-        error = {
-            "code": 502,
-            "message": "Provider disconnected mid-stream: engine crashed",
-            "metadata": {"error_type": "provider_unavailable", "provider_code": "crash"},
-        }
+        tools = {tool.get("type") for tool in body.get("tools") or []}
+        if {"openrouter:web_search", "openrouter:web_fetch"} & tools and answer.content:
+            answer.annotations = answer.annotations or [citation(n, answer) for n in (1, 2)]
         if fault in ENDINGS:
             answer.content, answer.tool_calls, answer.annotations = PARTIAL, None, None
         if fault in ("finish_error", "mid_stream"):
-            answer.finish_reason, answer.error = "error", error
-        elif fault == "cut":
-            answer.finish_reason = None
-        elif fault == "empty":
-            answer.content, answer.finish_reason = None, "stop"
-        elif fault == "reasoning_ate_it":
-            limits = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-            spent = next((body[name] for name in limits if body.get(name)), 1000)
-            answer.content, answer.finish_reason = None, "length"
-            answer.reasoning = THOUGHT
-            details = {"reasoning_tokens": spent}
-            answer.usage = {"completion_tokens": spent, "completion_tokens_details": details}
-        elif fault in ("length", "filtered"):
-            answer.finish_reason = "length" if fault == "length" else "content_filter"
+            answer.finish_reason, answer.error = "error", CRASH
+        elif fault in ("empty", "reasoning_ate_it"):
+            answer.content = None
+            answer.reasoning = THOUGHT if fault == "reasoning_ate_it" else None
+        ends = {"cut": None, "reasoning_ate_it": "length", "length": "length"}
+        ends["filtered"] = "content_filter"
+        answer.finish_reason = ends.get(fault, answer.finish_reason)
         provider = body.get("provider") or {}
-        if wanted_providers := provider.get("only") or provider.get("order"):
-            answer.provider = wanted_providers[0].split("/")[0].title()
+        if named := provider.get("only") or provider.get("order"):
+            answer.provider = named[0].split("/")[0].title()
         return answer
 
-    def _search(self, body: dict, answer: Answer) -> int:
-        """Searches of the web: guides/features/server-tools/web-search.mdx."""
-        if not any(tool.get("type") == "openrouter:web_search" for tool in body.get("tools") or []):
-            return 0
-        if answer.annotations is None and answer.content:
-            answer.annotations = [
-                {
-                    "type": "url_citation",
-                    "url_citation": {
-                        "url": f"https://example.com/{number}",
-                        "title": f"예시 페이지 {number}",
-                        "content": "What the page says.",
-                        "start_index": 0,
-                        "end_index": len(answer.content),
-                    },
-                }
-                for number in (1, 2)
-            ]
-        return 1
-
-    def _media(self, body: dict, model: str, answer: Answer) -> tuple[int, float]:
-        """Look at images, sounds and files; return their tokens and what parsing files cost."""
-        tokens, cost, known, new = 0, 0.0, set(), []
+    def _media(self, body: dict, answer: Answer) -> tuple[int, int]:
+        """Look at images, sounds and files; return all their tokens, and those of videos."""
+        tokens = video = 0
         plugins = {plugin.get("id"): plugin for plugin in body.get("plugins") or []}
-        for message in body["messages"]:
-            for annotation in message.get("annotations") or []:
-                known.add((annotation.get("file") or {}).get("hash"))
-        for message in body["messages"]:
-            content = message.get("content")
-            for part in content if isinstance(content, list) else []:
-                if part["type"] == "image_url":
-                    data_url(part["image_url"]["url"], "image")
-                    tokens += 258
-                elif part["type"] == "input_audio":
-                    sound = part["input_audio"]
-                    try:
-                        base64.b64decode(sound["data"], validate=True)
-                    except binascii.Error:
-                        raise Refusal(400, "input_audio.data is not base64") from None
-                    if sound["format"] not in (*AUDIO, "aiff", "pcm16", "pcm24"):
-                        raise Refusal(400, f"Unsupported audio format {sound['format']}")
-                    tokens += 100
-                elif part["type"] == "file":
-                    file = part["file"]
-                    data = data_url(file["file_data"], "file") if "file_data" in file else b""
-                    tokens += 500
-                    digest = hashlib.sha256(data or file.get("file_data", "").encode()).hexdigest()
-                    entry = BY_ID.get(model, {"architecture": {"input_modalities": []}})
-                    native = "file" in entry["architecture"]["input_modalities"]
-                    engine = plugins.get("file-parser", {}).get("pdf", {}).get("engine")
-                    engine = engine or ("native" if native else "mistral-ocr")
-                    if engine == "native" or digest in known:
-                        continue
-                    self.parses.append(engine)
-                    if engine == "mistral-ocr":  # $2 per 1,000 pages
-                        cost += 0.002 * max(1, len(re.findall(rb"/Type\s*/Page\b", data)))
-                    text = {"type": "text", "text": f"Text of {file.get('filename')}"}
-                    parsed = {"hash": digest, "name": file.get("filename"), "content": [text]}
-                    new.append({"type": "file", "file": parsed})
-        if new:
-            answer.annotations = [*(answer.annotations or []), *new]
-        return tokens, cost
+        entry = BY_ID.get(answer.model, {"architecture": {"input_modalities": []}})
+        native = "native" if "file" in entry["architecture"]["input_modalities"] else "mistral-ocr"
+        contents = [message.get("content") for message in body.get("messages", [])]
+        for part in itertools.chain(*(c for c in contents if isinstance(c, list))):
+            tokens += 0 if part["type"] == "text" else 258
+            if part["type"] == "image_url":
+                data_url(part["image_url"]["url"], "image")
+            elif part["type"] == "video_url":
+                data_url(part["video_url"]["url"], "video")
+                video += self.video_tokens
+            elif part["type"] == "input_audio":
+                base64_bytes(part["input_audio"]["data"], "input_audio.data")
+                if part["input_audio"]["format"] not in (*AUDIO, "aiff", "pcm16", "pcm24"):
+                    raise Refusal(400, "Unsupported audio format")
+            elif part["type"] == "file":
+                file, url = part["file"], part["file"].get("file_data", "")
+                data = data_url(url, "file") or url.encode()
+                digest = hashlib.sha256(data).hexdigest()
+                engine = plugins.get("file-parser", {}).get("pdf", {}).get("engine") or native
+                if engine == "native" or digest in self._files:
+                    continue
+                self._files.add(digest)
+                self.parses.append(engine)
+                text = {"type": "text", "text": f"Text of {file.get('filename')}"}
+                parsed = {"hash": digest, "name": file.get("filename"), "content": [text]}
+                note = {"type": "file", "file": parsed}
+                answer.annotations = [*(answer.annotations or []), note]
+        return tokens, video
 
-    def _prompt_cache(self, body: dict, model: str, text: str) -> tuple[int, int]:
-        """Tokens read from and written to the provider's cache: prompt-caching.mdx."""
-        if len(text) < 4096:
-            return 0, 0
-        marked, before = "", ""
-        for message in body["messages"]:
-            content = message.get("content")
-            for part in content if isinstance(content, list) else [{"text": content}]:
-                before += str(part.get("text", ""))
-                marked = before if "cache_control" in part else marked
-        if "cache_control" in body:
-            marked = before
-        if marked:
-            if len(marked) < 4096:
-                return 0, 0
-            prefix = hashlib.sha256(f"{model} {marked}".encode()).hexdigest()
-            if prefix in self._prefixes:
-                return len(marked) // 4, 0
-            self._prefixes.add(prefix)
-            return 0, len(marked) // 4
-        earlier = self._prompts.setdefault(model, [])
-        same = os.path.commonprefix  # of strings, character by character
-        common = max((len(same([text, one])) for one in earlier), default=0)
-        earlier[:] = [*earlier[-9:], text]
-        return (common // 4 if common >= 4096 else 0), 0
-
-    def _usage(self, body: dict, model: str, answer: Answer, extra: tuple, searches: int) -> dict:
-        text = "\n".join(text_of(message.get("content")) for message in body["messages"])
-        cached, written = self._prompt_cache(body, model, text)
-        prompt = max(1, len(text) // 4) + extra[0]
+    def _usage(self, call: Call, answer: Answer) -> dict:
+        """Tokens and price of an answer; a long prompt is cached once it was sent."""
+        body = call.body
+        tokens, video = self._media(body, answer)
+        text = text_of(body.get("messages") or body.get("input") or "")
+        start = f"{answer.model} {text[:4096]}" if len(text) >= 4096 else ""
+        prompt = max(1, len(text) // 4) + tokens
+        cached = prompt * 9 // 10 if start in self._prompts else 0
+        written = prompt * 9 // 10 if start and not cached and "cache_control" in str(body) else 0
+        self._prompts |= {start} - {""}
         thought = len(answer.reasoning or "") // 4
-        calls = json.dumps(answer.tool_calls) if answer.tool_calls else ""
-        completion = max(1, (len(answer.content or "") + len(calls)) // 4) + thought
-        completion = answer.usage.get("completion_tokens", completion)
-        entry = BY_ID.get(model)
-        prices = entry["pricing"] if entry else {"prompt": "0.000001", "completion": "0.000002"}
-        rate = max(0.0, float(prices["prompt"])) if not model.endswith(":free") else 0.0
-        out = max(0.0, float(prices["completion"])) if not model.endswith(":free") else 0.0
-        prompt_cost = rate * (prompt - cached - written + cached * 0.1 + written * 1.25)
-        tools_cost = 0.007 * searches + extra[1]
+        completion = max(1, len(str(answer.content or answer.tool_calls or "")) // 4) + thought
+        prices = BY_ID.get(answer.model, {}).get(
+            "pricing", {"prompt": "1e-6", "completion": "2e-6"}
+        )
+        rates = [max(0.0, float(prices[name])) for name in ("prompt", "completion")]
+        prompt_cost = rates[0] * (prompt - cached + cached * 0.1 + written * 0.25)
+        searches = int("openrouter:web_search" in str(body.get("tools")))
+        details = {"cached_tokens": cached, "cache_write_tokens": written}
         usage = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
-            "cost": round(prompt_cost + out * completion + tools_cost, 9),
+            "cost": round(prompt_cost + rates[1] * completion + 0.007 * searches, 9),
             "is_byok": False,
-            "prompt_tokens_details": {
-                "cached_tokens": cached,
-                "cache_write_tokens": written,
-                "audio_tokens": 0,
-                "video_tokens": 0,
-            },
+            "prompt_tokens_details": {**details, "audio_tokens": 0, "video_tokens": video},
             "cost_details": {
                 "upstream_inference_cost": None,
                 "upstream_inference_prompt_cost": round(prompt_cost, 9),
-                "upstream_inference_completions_cost": round(out * completion, 9),
+                "upstream_inference_completions_cost": round(rates[1] * completion, 9),
             },
             "completion_tokens_details": {"reasoning_tokens": thought, "image_tokens": 0},
         }
         if searches:
-            usage["server_tool_use"] = {"web_search_requests": searches}
-            details = {"tool_calls_requested": searches, "tool_calls_executed": searches}
-            usage["server_tool_use_details"] = {**details, "web_search_requests": searches}
+            count = {"web_search_requests": searches}
+            usage["server_tool_use"] = count
+            ran = {"tool_calls_requested": searches, "tool_calls_executed": searches}
+            usage["server_tool_use_details"] = {**ran, **count}
         return {**usage, **answer.usage}
 
-    def _metadata(
-        self, call: Call, answer: Answer | None, attempts: list[tuple], pipeline: list
-    ) -> dict:
+    def _metadata(self, call: Call, tried: list[tuple], scripted: dict | None = None) -> dict:
         """What the router did, for those who ask: guides/features/router-metadata.mdx."""
-        if not call.asks("x-openrouter-metadata", "enabled"):
+        if call.headers.get("x-openrouter-metadata") != "enabled":
             return {}
-        if answer and answer.openrouter_metadata:
-            return {"openrouter_metadata": answer.openrouter_metadata}
-        requested = call.body.get("model", "openrouter/auto")
-        tried = [*attempts]
-        if answer:
-            tried.append((answer.model, answer.provider, 200))
-        strategies = {"openrouter/free": "free", "openrouter/auto": "auto"}
-        strategy = strategies.get(requested, "latest" if requested.startswith("~") else "direct")
-        strategy = "fallback" if len(tried) > 1 else strategy
-        picked = answer.provider if answer else "none"
+        offers = [{"provider": p, "model": m, "selected": status == 200} for m, p, status in tried]
         metadata = {
-            "requested": requested,
-            "strategy": strategy,
+            "requested": call.body.get("model", "openrouter/auto"),
+            "strategy": "fallback" if len(tried) > 1 else "direct",
             "region": "icn",
-            "summary": f"available={len(tried)}, selected={picked}",
+            "summary": f"available={len(tried)}",
             "attempt": len(tried),
             "is_byok": False,
-            "endpoints": {
-                "total": len(tried),
-                "available": [
-                    {"provider": provider, "model": one, "selected": status == 200}
-                    for one, provider, status in tried
-                ],
-            },
-            "attempts": [
-                {"provider": provider, "model": one, "status": status}
-                for one, provider, status in tried
-            ],
+            "endpoints": {"total": len(tried), "available": offers},
+            "attempts": [{"provider": p, "model": m, "status": status} for m, p, status in tried],
         }
-        if pipeline:
-            metadata["pipeline"] = pipeline
-        return {"openrouter_metadata": metadata}
+        return {"openrouter_metadata": scripted or metadata}
 
-    async def _complete(self, call: Call, request: web.BaseRequest, fault: str | None, finish):
-        """What both completion endpoints share; finish() puts the answer into its shape."""
-        model, fault, attempts = self._choose(call, fault)
-        if fault:
-            tried = [*attempts, (model, "Chutes", int(fault[:3]) if fault[0].isdigit() else 502)]
-            more = self._metadata(call, None, tried, [])
-            if fault in ("401", "500", "429_minute", "429_day"):
-                more = {}
-            if broken := await self._break(request, call, fault, model, more):
-                return broken
-        requested = call.body.get("model", "openrouter/auto")
-        actual = model if model.startswith("fault/") else self._resolve(call, model)
-        cached = self._cached(call, fault)
-        answer = cached[2] if cached else self._compose(call, fault)
-        answer.model = answer.model or actual
-        return await finish(request, call, fault, answer, attempts, requested, cached)
-
-    def _cached(self, call: Call, fault: str | None) -> tuple[float, str, Answer] | None:
-        """A stored answer: guides/features/response-caching.mdx."""
-        if fault or not call.asks("x-openrouter-cache", "true"):
-            return None
-        found = self._cache.get(cache_key(call))
-        if call.asks("x-openrouter-cache-clear", "true") or not found:
-            return None
-        seconds = lifetime(call)
-        return (*found[:2], copy.deepcopy(found[2])) if time.time() - found[0] < seconds else None
-
-    def _cache_headers(self, call: Call, cached: tuple | None, id: str, answer: Answer) -> dict:
-        headers = {"X-Generation-Id": id}
-        if call.asks("x-openrouter-cache", "true"):
-            headers["X-OpenRouter-Cache-Status"] = "HIT" if cached else "MISS"
-            age = int(time.time() - cached[0]) if cached else 0
-            headers["X-OpenRouter-Cache-TTL"] = str(lifetime(call) - age)
-            if cached:
-                headers["X-OpenRouter-Cache-Age"] = str(age)
-                headers["X-OpenRouter-Cache-Source-Id"] = cached[1]
-            else:
-                self._cache[cache_key(call)] = (time.time(), id, copy.deepcopy(answer))
-        return headers
+    def _chat_base(self, call: Call, id: str, answer: Answer) -> dict:
+        kind = "chat.completion" + (".chunk" if call.stream else "")
+        base = {"id": id, "provider": answer.provider, "model": answer.model, "object": kind}
+        tier = {"service_tier": answer.service_tier} if answer.service_tier else {}
+        return {**base, "created": int(time.time()), **tier}
 
     @route("POST", "/chat/completions", "completion", "chat")
-    async def chat(
-        self, request: web.BaseRequest, call: Call, fault: str | None
-    ) -> web.StreamResponse:
-        return await self._complete(call, request, fault, self._finish_chat)
-
-    async def _finish_chat(self, request, call, fault, answer, attempts, requested, cached):
-        body, id = call.body, self._id()
-        searches = self._search(body, answer)
-        extra = self._media(body, answer.model, answer)
-        usage = self._usage(body, answer.model, answer, extra, searches)
-        if cached:
-            usage = zeroed(usage)
-        headers = {} if fault else self._cache_headers(call, cached, id, answer)
-        headers["X-Generation-Id"] = id
-        pipeline = []
-        if searches:
-            data = {"mode": "sdk", "tools": ["openrouter:web_search"]}
-            pipeline.append({"type": "server_tools", "name": "server-tools", "data": data})
-        metadata = {} if cached else self._metadata(call, answer, attempts, pipeline)
-        self._remember(id, call, answer, usage, requested)
-        base = {
-            "id": id,
-            "provider": answer.provider,
-            "model": answer.model,
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-        }
-        if call.stream and fault not in ("null_200", "bad_json"):
-            events = self._chat_events(base, answer, usage, fault, metadata)
-            return await self._stream(request, events, headers)
-        message = {
-            "role": "assistant",
-            "content": answer.content,
-            "refusal": answer.refusal,
-            "reasoning": answer.reasoning,
-        }
-        if answer.reasoning:
-            message["reasoning_details"] = answer.reasoning_details or [thinking(answer.reasoning)]
-        for name in ("tool_calls", "annotations", "images"):
-            if getattr(answer, name) is not None:
-                message[name] = getattr(answer, name)
-        choice = {
-            "logprobs": None,
-            "finish_reason": answer.finish_reason,
-            "native_finish_reason": answer.finish_reason,
-            "index": 0,
-            "message": message,
-        }
-        if answer.error:
-            choice["error"] = answer.error
-        whole = base | {"object": "chat.completion", "choices": [choice]}
-        whole |= {"system_fingerprint": None, "usage": usage, **metadata}
-        response = reply(whole, headers=headers)
-        if fault and fault not in ENDINGS - {"bad_chunk", "keepalive", "drop"}:
-            return await self._spoil(request, fault, response)
-        return response
-
-    def _chat_events(self, base, answer, usage, fault, metadata) -> Iterator:
-        def chunk(delta: dict, finish: str | None = None, **more) -> bytes:
-            choice = {"index": 0, "delta": delta, "finish_reason": finish}
-            choice |= {"native_finish_reason": finish, "logprobs": None, **more}
-            return event({**base, "choices": [choice]})
-
-        yield PROCESSING
-        yield chunk({"role": "assistant", "content": ""})
-        for piece in pieces(answer.reasoning, 2):
-            details = [thinking(piece)]
-            yield chunk({"content": "", "reasoning": piece, "reasoning_details": details})
-        for number, piece in enumerate(pieces(answer.content)):
-            yield chunk({"role": "assistant", "content": piece})
-            if number == 0:
-                yield PROCESSING
-        if fault == "keepalive":
-            yield WAIT
-        if fault == "drop":
-            yield CUT
-        if fault == "bad_chunk":
-            yield b'data: {"id":"' + base["id"].encode() + b'","choices":[{"delta":{"content":"\n\n'
-        if fault == "mid_stream":
-            choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
-            yield event({**base, "error": answer.error, "choices": [choice]})
-        if fault in ("cut", "mid_stream"):
-            return
-        for number, call in enumerate(answer.tool_calls or []):
-            function, half = call["function"], len(call["function"]["arguments"]) // 2
-            start = {**call, "index": number, "function": {**function, "arguments": ""}}
-            yield chunk({"role": "assistant", "content": None, "tool_calls": [start]})
-            for part in (function["arguments"][:half], function["arguments"][half:]):
-                more = {"index": number, "function": {"arguments": part}}
-                yield chunk({"tool_calls": [more]})
-        for name in ("annotations", "images"):
-            if getattr(answer, name):
-                yield chunk({"role": "assistant", "content": "", name: getattr(answer, name)})
-        more = {"error": answer.error} if answer.error else {}
-        yield chunk({"role": "assistant", "content": ""}, answer.finish_reason, **more)
-        yield event({**base, "choices": [], "usage": usage, **metadata})
-        yield DONE
-
-    def _remember(self, id: str, call: Call, answer: Answer, usage: dict, requested: str) -> None:
-        if not self._record:
-            return
-        prompt = usage.get("prompt_tokens", usage.get("input_tokens", 0))
-        completion = usage.get("completion_tokens", usage.get("output_tokens", 0))
-        details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
-        cost = usage.get("cost") or 0
-        self._generations[id] = {
-            "api_type": "completions",
-            "cache_discount": round(details["cached_tokens"] * 0.9e-6, 9)
-            if details.get("cached_tokens")
-            else None,
-            "finish_reason": answer.finish_reason,
-            "id": id,
-            "model": answer.model,
-            "native_finish_reason": answer.finish_reason,
-            "native_tokens_cached": details.get("cached_tokens", 0),
-            "native_tokens_completion": completion,
-            "native_tokens_prompt": prompt,
-            "provider_name": answer.provider,
-            "router": requested if requested.startswith("openrouter/") else None,
-            "session_id": call.body.get("session_id"),
-            "streamed": call.stream,
-            "tokens_completion": completion,
-            "tokens_prompt": prompt,
-            "total_cost": cost,
-            "usage": cost,
-            "user_agent": call.headers.get("user-agent"),
-        }
-
-    # ------------------------------------------------------------------ responses
+    def chat(self) -> None:
+        """Answered by _complete()."""
 
     @route("POST", "/responses", "completion", "responses")
-    async def responses(
-        self, request: web.BaseRequest, call: Call, fault: str | None
-    ) -> web.StreamResponse:
-        if call.body.get("previous_response_id") is not None:
-            self._violation(call, "previous_response_id: the API is stateless")
-            raise Refusal(400, "previous_response_id is not supported")
-        return await self._complete(call, request, fault, self._finish_response)
-
-    async def _finish_response(self, request, call, fault, answer, attempts, requested, cached):
-        body, id = call.body, self._id()
-        searches = self._search(body, answer)
-        chat = {"messages": [{"content": input_text(body)}]}
-        usage = self._usage(chat, answer.model, answer, (0, 0.0), searches)
-        usage = response_usage(zeroed(usage) if cached else usage)
-        headers = {} if fault else self._cache_headers(call, cached, id, answer)
-        headers["X-Generation-Id"] = id
-        metadata = {} if cached else self._metadata(call, answer, attempts, [])
-        self._remember(id, call, answer, usage, requested)
-        whole = self._response(body, id, answer, usage) | metadata
-        if call.stream and fault not in ("null_200", "bad_json"):
-            return await self._stream(request, response_events(whole, fault), headers)
-        if fault == "cut":
-            whole |= {"status": "incomplete", "completed_at": None}
-        response = reply(whole, headers=headers)
-        if fault and fault not in ENDINGS - {"bad_chunk", "keepalive", "drop"}:
-            return await self._spoil(request, fault, response)
-        return response
-
-    def _response(self, body: dict, id: str, answer: Answer, usage: dict) -> dict:
-        """An answer as the object of /responses."""
-        status = {"error": "failed", "length": "incomplete", "content_filter": "incomplete"}
-        whole = {
-            "id": id,
-            "object": "response",
-            "created_at": int(time.time()),
-            "completed_at": int(time.time()),
-            "model": answer.model,
-            "status": status.get(answer.finish_reason or "", "completed"),
-            "output": output_items(answer, next(self._numbers)),
-            "error": None,
-            "incomplete_details": None,
-            "usage": usage,
-            "instructions": body.get("instructions"),
-            "max_output_tokens": body.get("max_output_tokens"),
-            "metadata": body.get("metadata") or {},
-            "parallel_tool_calls": True,
-            "previous_response_id": None,
-            "temperature": body.get("temperature", 1.0),
-            "top_p": body.get("top_p", 1.0),
-            "frequency_penalty": 0.0,
-            "presence_penalty": 0.0,
-            "tool_choice": body.get("tool_choice", "auto"),
-            "tools": body.get("tools", []),
-            "store": False,
-            "truncation": "disabled",
-        }
-        if answer.error:
-            whole["error"] = {"code": "server_error", "message": answer.error["message"]}
-            whole["error_type"] = answer.error["metadata"]["error_type"]
-        if answer.finish_reason in ("length", "content_filter"):
-            reasons = {"length": "max_output_tokens"}
-            reason = reasons.get(answer.finish_reason, answer.finish_reason)
-            whole["incomplete_details"] = {"reason": reason}
-        return whole
+    def responses(self) -> None:
+        """Answered by _complete()."""
 
     # ------------------------------------------------------------------ find
 
     def _for_output(self, call: Call, output: str) -> dict | None:
         """Refuse a catalogue model that can't do this; models outside the catalogue pass."""
-        model = call.body["model"]
-        entry = BY_ID.get(model)
-        if "/" not in model:
-            raise unavailable(400, "model_not_found", f"{model} is not a valid model ID", model)
+        entry = BY_ID.get(call.model)
+        if "/" not in call.model:
+            message = f"{call.model} is not a valid model ID"
+            raise unavailable(400, "model_not_found", message, call.model)
         if entry and output not in entry["architecture"]["output_modalities"]:
-            message = f"{model} does not have {output} output"
-            detail = {"field": "model", "detail": f"Use a model with {output} output"}
-            raise unavailable(400, "wrong_endpoint", message, model, constraint=detail)
+            message = f"{call.model} does not have {output} output"
+            raise unavailable(400, "wrong_endpoint", message, call.model)
         return entry
 
     @route("POST", "/embeddings", schema="embeddings")
-    def embeddings(self, call: Call) -> web.Response:
-        body = call.body
+    def embeddings(self, call: Call) -> dict:
+        body, data = call.body, []
         self._for_output(call, "embeddings")
-        inputs = body["input"]
-        if not isinstance(inputs, list) or (inputs and isinstance(inputs[0], int)):
-            inputs = [inputs]
+        inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
         if not inputs or "" in inputs:
             raise Refusal(400, "input must not be empty")
         size = body.get("dimensions", 256)
-        data, tokens = [], 0
         for number, one in enumerate(inputs):
-            text = text_of(one.get("content")) if isinstance(one, dict) else one
-            text = text if isinstance(text, str) else " ".join(map(str, text))
+            text = text_of(one.get("content")) if isinstance(one, dict) else str(one)
             vector: list[float] | str = embed(text, size)
             if body.get("encoding_format") == "base64":
                 vector = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode()
             data.append({"object": "embedding", "embedding": vector, "index": number})
-            tokens += max(1, len(text) // 4)
+        tokens = max(1, len(str(inputs)) // 4)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens, "cost": tokens * 2e-8}
-        found, id = self._cache.get(cache_key(call)), self._id("gen-emb")
-        headers = {"X-Generation-Id": id}
-        if call.asks("x-openrouter-cache", "true"):
-            headers["X-OpenRouter-Cache-Status"] = "HIT" if found else "MISS"
-            self._cache.setdefault(cache_key(call), (time.time(), id, Answer()))
-            if found:
-                usage = dict.fromkeys(usage, 0)
-        whole = {"object": "list", "data": data, "model": body["model"], "usage": usage, "id": id}
-        return reply(whole, headers=headers)
+        whole = {"object": "list", "data": data, "model": body["model"], "usage": usage}
+        return {**whole, "id": self._id("gen-emb")}
 
     @route("POST", "/rerank", schema="rerank")
-    def rerank(self, call: Call) -> web.Response:
-        body = call.body
+    def rerank(self, call: Call) -> dict:
+        body, results = call.body, []
         self._for_output(call, "rerank")
         if not body["documents"]:
             raise Refusal(400, "documents must not be empty")
-        wanted, results = words(body["query"]), []
+        wanted = words(body["query"])
         total = sum(wanted.values()) or 1
         for number, document in enumerate(body["documents"]):
-            text = document.get("text", "") if isinstance(document, dict) else document
-            has = words(text)
-            score = sum(weight for word, weight in wanted.items() if word in has) / total
-            found = document if isinstance(document, dict) else {"text": text}
-            results.append({"index": number, "relevance_score": round(score, 6), "document": found})
+            found = document if isinstance(document, dict) else {"text": document}
+            has = words(found.get("text", ""))
+            score = round(sum(weight for word, weight in wanted.items() if word in has) / total, 6)
+            results.append({"index": number, "relevance_score": score, "document": found})
         results.sort(key=lambda one: -one["relevance_score"])
-        whole = {
+        return {
             "id": self._id("gen-rerank"),
             "model": body["model"],
             "provider": "Cohere",
             "results": results[: body.get("top_n", len(results))],
-            "usage": {"search_units": 1, "cost": 0.001},
+            "usage": {"search_units": 1, "cost": 0.0 if call.is_free else 0.001},
         }
-        return reply(whole, headers={"X-Generation-Id": whole["id"]})
 
     # ------------------------------------------------------------------ pictures, sound, video
 
     @route("POST", "/images", schema="image")
-    def images(self, call: Call) -> web.Response:
+    def images(self, call: Call) -> dict:
         body = call.body
         self._for_output(call, "image")
-        size = body.get("size", "")
-        if re.fullmatch(r"\d+x\d+", size) and ("resolution" in body or "aspect_ratio" in body):
-            raise Refusal(400, "size contradicts resolution or aspect_ratio")
-        if not 1 <= body.get("n", 1) <= 10:
+        count = body.get("n", 1)
+        if not 1 <= count <= 10:
             raise Refusal(400, "n must be between 1 and 10")
-        if body.get("background") == "transparent" and body.get("output_format") == "jpeg":
-            raise Refusal(400, "background transparent requires png or webp")
         for reference in body.get("input_references", []):
             data_url(reference["image_url"]["url"], "image")
         data, media_type = picture(body.get("output_format", "png"))
         one = {"b64_json": base64.b64encode(data).decode(), "media_type": media_type}
-        count = body.get("n", 1)
-        usage = {"prompt_tokens": 0, "completion_tokens": 4175 * count, "cost": 0.04 * count}
-        usage["total_tokens"] = usage["completion_tokens"]
-        created, id = int(time.time()), self._id("gen-img")
-        if body.get("stream"):
-            last = {"type": "image_generation.completed", **one, "created": created, "usage": usage}
-            first = {"type": "image_generation.partial_image", "partial_image_index": 0}
-            text = event({**first, "b64_json": one["b64_json"]}) + event(last) + DONE
-            return web.Response(body=text, content_type="text/event-stream")
-        whole = {"created": created, "data": [one] * count, "usage": usage}
-        return reply(whole, headers={"X-Generation-Id": id})
+        usage = {"prompt_tokens": 0, "completion_tokens": 4175, "total_tokens": 4175}
+        usage["cost"] = 0.0 if call.is_free else 0.04 * count
+        return {"created": int(time.time()), "data": [one] * count, "usage": usage}
 
     @route("POST", "/audio/speech", "binary", "speech")
     def speech(self, call: Call) -> web.Response:
         body = call.body
         entry = self._for_output(call, "speech")
         voices = entry["supported_voices"] if entry else None
-        if not body["input"]:
-            raise Refusal(400, "input must not be empty")
-        if "voice" not in body and "input_references" not in body:
-            raise Refusal(400, "voice is required for this model")
+        if not body["input"] or ("voice" not in body and "input_references" not in body):
+            raise Refusal(400, "input and voice are required for this model")
         if voices and body.get("voice") not in voices:
             raise Refusal(400, f"voice must be one of {', '.join(voices)}")
-        mp3 = body.get("response_format") == "mp3"  # the default is pcm
-        id, cost = self._id("gen-tts"), round(len(body["input"]) * 0.000016, 9)
-        answer = Answer(model=body["model"], provider="Mistral")
-        self._remember(id, call, answer, {"cost": cost}, body["model"])
+        mp3, id = body.get("response_format") == "mp3", self._id("gen-tts")  # the default is pcm
+        cost = 0.0 if call.is_free else round(len(body["input"]) * 0.000016, 9)
+        self._generations[id] = {"model": body["model"], "total_cost": cost}
         kind = "audio/mpeg" if mp3 else self.pcm_type
         headers = {"X-Generation-Id": id, "Content-Type": kind}
         return web.Response(body=MP3 if mp3 else PCM, headers=headers)
 
     @route("POST", "/audio/transcriptions", schema="transcription")
-    def transcriptions(self, call: Call) -> web.Response:
+    def transcriptions(self, call: Call) -> dict:
         body = call.body
         self._for_output(call, "transcription")
         if call.form:
-            file = body.get("file")
-            if not isinstance(file, dict):
-                raise Refusal(400, "file is required")
-            if len(file["data"]) > UPLOAD_LIMIT:
-                raise Refusal(413, "Request payload too large: the limit is 25 MB")
-            data, suffix = file["data"], Path(file["filename"]).suffix.lstrip(".").lower()
+            data, name = body["file"]["data"], body["file"]["filename"]
+            suffix = Path(name).suffix.lstrip(".").lower()
         else:
-            sound = body["input_audio"]
-            try:
-                data = base64.b64decode(sound.get("data", ""), validate=True)
-            except binascii.Error:
-                raise Refusal(400, "input_audio.data is not base64") from None
-            suffix = sound.get("format", "wav")
-        if suffix not in AUDIO:
+            data = base64_bytes(body["input_audio"].get("data", ""), "input_audio.data")
+            suffix = body["input_audio"].get("format", "wav")
+        if len(data) > UPLOAD_LIMIT:
+            raise Refusal(413, "Request payload too large: the limit is 25 MB")
+        if suffix not in AUDIO or not data:
             raise Refusal(400, f"Unsupported audio format: {suffix or 'unknown'}")
-        if not data and "url" not in body.get("input_audio", {}):
-            raise Refusal(400, "The audio is empty")
         seconds = round(max(0.1, len(data) / 32000), 2)
-        usage = {"seconds": seconds, "cost": round(seconds * 0.0001, 8)}
+        usage = {"seconds": seconds, "cost": 0.0 if call.is_free else 0.0001}
         usage |= {"input_tokens": 83, "output_tokens": 30, "total_tokens": 113}
         whole: dict[str, Any] = {"text": self.transcript, "usage": usage}
         if body.get("response_format") == "verbose_json":
             language = body.get("language", "ko")
             whole |= {"task": "transcribe", "language": language, "duration": seconds}
             parts = [(0.0, seconds, self.transcript)] if self.segments is None else self.segments
+            keys = ("start", "end", "text")
             whole["segments"] = [
-                {"id": number, "start": start, "end": end, "text": text}
-                for number, (start, end, text) in enumerate(parts)
+                {"id": number, **dict(zip(keys, part, strict=True))}
+                for number, part in enumerate(parts)
             ]
-            kinds = body.get("timestamp_granularities[]", body.get("timestamp_granularities", []))
-            if "word" in kinds:
-                spoken = self.transcript.split()
-                step = seconds / max(1, len(spoken))
-                whole["words"] = [
-                    {"word": word, "start": round(i * step, 2), "end": round((i + 1) * step, 2)}
-                    for i, word in enumerate(spoken)
-                ]
-        return reply(whole, headers={"X-Generation-Id": self._id("gen-stt")})
+        return whole
 
     @route("POST", "/videos", schema="video")
     def video_submit(self, call: Call) -> web.Response:
         body = call.body
         self._for_output(call, "video")
-        if not body.get("prompt") and not body.get("frame_images"):
-            raise Refusal(400, "prompt is required")
-        pictures = [one for one in body.get("input_references", []) if "image_url" in one]
-        for one in [*body.get("frame_images", []), *pictures]:
-            data_url(one["image_url"]["url"], "image")
+        for one in [*body.get("frame_images", []), *body.get("input_references", [])]:
+            if "image_url" in one:
+                data_url(one["image_url"]["url"], "image")
         id = f"video-{next(self._numbers)}"
         self._jobs[id] = {"states": list(self.video_states), "model": body["model"]}
-        job = {"id": id, "polling_url": f"/api/v1/videos/{id}", "status": "pending"}
-        return reply(job, 202)
+        return reply({"id": id, "polling_url": f"/api/v1/videos/{id}", "status": "pending"}, 202)
 
     def _job(self, id: str) -> dict:
+        """The job, one state on."""
         if id not in self._jobs:
             raise Refusal(404, "Job not found")
-        return self._jobs[id]
+        job = self._jobs[id]
+        job["status"] = job["states"].pop(0) if len(job["states"]) > 1 else job["states"][0]
+        return job
 
     @route("GET", "/videos/{id}")
-    def video_status(self, call: Call, id: str) -> web.Response:
-        job = self._job(id)
-        states = job["states"]
-        status = job["status"] = states.pop(0) if len(states) > 1 else states[0]
+    def video_status(self, call: Call, id: str) -> dict:
+        status = self._job(id)["status"]
         whole = {"id": id, "polling_url": f"/api/v1/videos/{id}", "status": status}
         if status == "completed":
-            whole["generation_id"] = job.setdefault("generation", self._id("gen-vid"))
+            whole["generation_id"] = "gen-vid-1"
             whole["unsigned_urls"] = [f"{self.url}/videos/{id}/content?index=0"]
             whole["usage"] = {"cost": 0.25, "is_byok": False}
         elif status in ("failed", "cancelled", "expired"):
             whole["error"] = self.video_error
-        return reply(whole)
+        return whole
 
     @route("GET", "/videos/{id}/content", "binary")
     def video_content(self, call: Call, id: str) -> web.Response:
-        if self._job(id).get("status") != "completed":
+        if self._jobs.get(id, {}).get("status") != "completed" or set(call.query) - {"index"}:
             raise Refusal(404, "The video is not ready")
-        if set(call.query) - {"index"}:
-            raise Refusal(400, "unknown query parameter")
-        if call.query.get("index", "0") != "0":
-            raise Refusal(404, "No such output")
         return web.Response(body=MP4, content_type="video/mp4")
 
     # ------------------------------------------------------------------ batches
@@ -2096,39 +1506,24 @@ class StandIn:
     @route("POST", "/batches", schema="batch")
     def batch_submit(self, call: Call) -> web.Response:
         body = call.body
-        order = list(body)
-        if order.index("requests") < max(order.index("endpoint"), order.index("model")):
-            self._violation(call, "requests before endpoint and model")
+        order = ["endpoint", "model", "provider", "completion_window", "requests"]
+        if [name for name in body if name in order] != [name for name in order if name in body]:
+            self._violation(call, "the keys are not in the documented order")
             raise Refusal(400, "endpoint and model must come before requests")
         ids = [item["custom_id"] for item in body["requests"]]
-        if not ids or len(set(ids)) < len(ids):
-            raise Refusal(400, "requests must have items with a custom_id of their own")
-        kinds = {
-            "/v1/chat/completions": "chat",
-            "/v1/responses": "responses",
-            "/v1/embeddings": "embeddings",
-        }
-        if body["endpoint"] not in kinds:
-            raise ValueError(f"{body['endpoint']} is not part of the stand-in")
-        kind = kinds[body["endpoint"]]
+        if not ids or len(set(ids)) < len(ids) or len(ids) > 5000:
+            raise Refusal(400, "requests: 1 to 5000 items, each with a custom_id of its own")
+        kind = {"/v1/responses": "responses", "/v1/embeddings": "embeddings"}
         for number, item in enumerate(body["requests"]):
-            part = item["body"]
-            if part.get("model", body["model"]) != body["model"]:
-                raise Refusal(400, f"requests.{number}: model differs from the batch's")
-            whole = {"model": body["model"], **part}
-            if wrong := mistakes(kind, whole):
-                self.violations += [f"POST /batches: requests.{number}.body.{w}" for w in wrong]
+            whole = {"model": body["model"], **item["body"]}
+            wrong = mistakes(kind.get(body["endpoint"], "chat"), whole)
+            if wrong or whole["model"] != body["model"]:
+                self._violation(call, f"requests.{number}.body.{'; '.join(wrong)}")
                 raise Refusal(400, f"requests.{number}.body.{'; '.join(wrong)}")
-            for message in part.get("messages", []):
-                content = message.get("content")
-                if isinstance(content, list) and any(one["type"] != "text" for one in content):
-                    raise Refusal(400, f"requests.{number}: batches are text only")
         id, now = f"batch_{next(self._numbers)}", int(time.time())
         self._jobs[id] = {
             "states": list(self.batch_states),
             "requests": body["requests"],
-            "kind": kind,
-            "cost": 0.0,
             "id": id,
             "object": "batch",
             "endpoint": body["endpoint"],
@@ -2146,360 +1541,285 @@ class StandIn:
         }
         return reply(shown(self._jobs[id]), 202)
 
-    def _batch_results(self, job: dict) -> list[dict]:
-        """Finished items, not in the order of the requests: custom_id is what joins them."""
-        results = []
-        for item in reversed(job["requests"]):
-            id, body = f"batch_req_{next(self._numbers)}", {"model": job["model"], **item["body"]}
-            one: dict[str, Any] = {"id": id, "custom_id": item["custom_id"], "response": None}
-            one["error"] = None
-            if message := self.item_errors.get(item["custom_id"]):
-                one["error"] = {"message": message, "type": "server_error", "param": None}
-                results.append(one)
-                continue
-            call = Call("POST", "/api/v1/batches", {}, {}, body)
-            if job["kind"] == "embeddings":
-                answer = json.loads(self.embeddings(call).body)
-            else:
-                answer = self._batch_answer(call, job["kind"])
-            job["cost"] += answer["usage"].get("cost", 0) / 2
-            for name in ("cost", "cost_details", "is_byok"):  # only the whole batch has a price
-                answer["usage"].pop(name, None)
-            one["response"] = {"status_code": 200, "request_id": self._id("req"), "body": answer}
-            results.append(one)
-        return results
-
-    def _batch_answer(self, call: Call, kind: str) -> dict:
-        """One item's answer, in the shape of its endpoint."""
-        body, id = call.body, self._id("gen-batch")
-        answer = self._compose(call, None)
-        answer.model = body["model"]
-        if kind == "responses":
-            chat = {"messages": [{"content": input_text(body)}]}
-            usage = response_usage(self._usage(chat, body["model"], answer, (0, 0.0), 0))
-            return self._response(body, id, answer, usage)
-        message = {"role": "assistant", "content": answer.content, "refusal": answer.refusal}
-        if answer.tool_calls:
-            message["tool_calls"] = answer.tool_calls
-        ends = dict.fromkeys(("finish_reason", "native_finish_reason"), answer.finish_reason)
-        return {
-            "id": id,
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": body["model"],
-            "system_fingerprint": None,
-            "choices": [{"index": 0, "message": message, "logprobs": None, **ends}],
-            "usage": self._usage(body, body["model"], answer, (0, 0.0), 0),
-        }
+    def _batch_result(self, job: dict, item: dict) -> dict:
+        name, id = item["custom_id"], f"batch_req_{next(self._numbers)}"
+        if message := self.item_errors.get(name):
+            error = {"message": message, "type": "server_error", "param": None}
+            return {"id": id, "custom_id": name, "response": None, "error": error}
+        call = Call("POST", "/batches", {}, {}, {"model": job["model"], **item["body"]})
+        if job["endpoint"] == "/v1/embeddings":
+            body = self.embeddings(call)
+        else:
+            answer = self._compose(call)
+            answer.model = job["model"]
+            usage = self._usage(call, answer)
+            for field in ("cost", "cost_details", "is_byok"):  # only the whole batch has a price
+                usage.pop(field, None)
+            base = self._chat_base(call, self._id("gen-batch"), answer)
+            body = chat_object(base, answer, usage)
+            body.pop("provider")
+        response = {"status_code": 200, "request_id": self._id("req"), "body": body}
+        return {"id": id, "custom_id": name, "response": response, "error": None}
 
     @route("GET", "/batches/{id}")
-    def batch_status(self, call: Call, id: str) -> web.Response:
+    def batch_status(self, call: Call, id: str) -> dict:
         job = self._job(id)
-        states = job["states"]
-        job["status"] = states.pop(0) if len(states) > 1 else states[0]
-        if job["status"] == "completed" and job["results"] is None:
-            job["results"] = self._batch_results(job)
+        if job["status"] in ENDED and job["results"] is None:
+            done = job["status"] != "failed"
+            # Not in the order of the requests: custom_id is what joins them.
+            items = reversed(job["requests"]) if done else ()
+            job["results"] = [self._batch_result(job, item) for item in items]
             failed = sum(1 for one in job["results"] if one["error"])
-            job["request_counts"]["failed"] = failed
-            job["request_counts"]["completed"] = len(job["results"]) - failed
-            bodies = [one["response"]["body"] for one in job["results"] if one["response"]]
-            usages = [body["usage"] for body in bodies]
-            total = {
-                name: sum(usage.get(name, usage.get(other, 0)) for usage in usages)
-                for name, other in (
-                    ("prompt_tokens", "input_tokens"),
-                    ("completion_tokens", "output_tokens"),
-                    ("total_tokens", ""),
-                )
-            }
-            total |= {"cost": round(job["cost"], 9), "is_byok": False}
-            job |= {"usage": total, "finalized_at": int(time.time())}
-            job["provider"] = "OpenAI"
-        elif job["status"] in ("failed", "expired", "cancelled"):
-            job["error"] = {"message": self.batch_error}
+            counts = {"completed": len(job["results"]) - failed, "failed": failed}
+            job["request_counts"] |= counts
+            tokens = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+            job |= {"usage": {**tokens, "cost": 0.000125, "is_byok": False}, "provider": "OpenAI"}
             job["finalized_at"] = int(time.time())
-        return reply(shown(job))
+            job["error"] = None if job["status"] == "completed" else {"message": self.batch_error}
+        return shown(job)
 
     @route("GET", "/batches")
-    def batch_list(self, call: Call) -> web.Response:
-        if unknown := set(call.query) - {
-            "limit", "after", "status", "created_after", "created_before",
-        }:  # fmt: skip
+    def batch_list(self, call: Call) -> dict:
+        if unknown := set(call.query) - {"limit", "after", "status", "created_after"}:
             raise Refusal(400, f"unknown query parameters {sorted(unknown)}")
-        jobs = [job for id, job in self._jobs.items() if id.startswith("batch_")][::-1]
-        items = [{**shown(job), "results": None} for job in jobs]
+        jobs = [shown(job) for id, job in self._jobs.items() if id.startswith("batch_")][::-1]
+        ids = [job["id"] for job in jobs]
+        start = ids.index(call.query["after"]) + 1 if "after" in call.query else 0
+        end = start + int(call.query.get("limit", 20))
+        items = [{**job, "results": None} for job in jobs[start:end]]
         first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
         whole = {"object": "list", "data": items, "first_id": first, "last_id": last}
-        return reply({**whole, "has_more": False})
+        return {**whole, "has_more": end < len(jobs)}
 
     @route("DELETE", "/batches/{id}")
-    def batch_delete(self, call: Call, id: str) -> web.Response:
-        if self._job(id)["status"] not in ("completed", "failed", "expired", "cancelled"):
+    def batch_delete(self, call: Call, id: str) -> dict:
+        if self._job(id)["status"] not in ENDED:
             raise Refusal(409, "The batch is not finished")
         del self._jobs[id]
-        return reply({"id": id, "object": "batch", "deletion": {"openrouter": "deleted"}})
+        return {"id": id, "object": "batch", "deletion": {"openrouter": "deleted"}}
 
     # ------------------------------------------------------------------ catalogue
 
-    def _listed(self, call: Call) -> web.Response:
-        found = select(call.query)
-        total, query = len(found), call.query
+    @route("GET", "/models", schema="models", public=True)
+    def models(self, call: Call) -> dict:
+        found, query = select(call.query), call.query
         following = None
         if "offset" in query or "limit" in query:
             start, count = int(query.get("offset", 0)), int(query.get("limit", 500))
-            if not 1 <= count <= 1000:
-                raise Refusal(400, "limit must be between 1 and 1000")
-            found = found[start : start + count]
-            if start + count < total:
+            if start + count < len(found):
                 following = f"/api/v1/models?offset={start + count}&limit={count}"
-        return reply({"data": found, "links": {"next": following}, "total_count": total})
-
-    @route("GET", "/models", schema="models", public=True)
-    def models(self, call: Call) -> web.Response:
-        return self._listed(call)
+            found = found[start : start + count]
+        return {"data": found, "links": {"next": following}, "total_count": len(select(query))}
 
     @route("GET", "/models/user", schema="user models")
-    def user_models(self, call: Call) -> web.Response:
-        return self._listed(call)
+    def user_models(self, call: Call) -> dict:
+        return self.models(call)
 
     @route("GET", "/models/count", public=True)
-    def count(self, call: Call) -> web.Response:
-        return reply({"data": {"count": len(select(call.query))}})
+    def count(self, call: Call) -> dict:
+        return {"data": {"count": len(select(call.query))}}
 
     @route("GET", "/embeddings/models", public=True)
-    def embedding_models(self, call: Call) -> web.Response:
+    def embedding_models(self, call: Call) -> dict:
         found = select({"output_modalities": "embeddings"})
-        return reply({"data": found, "links": {"next": None}, "total_count": len(found)})
+        return {"data": found, "links": {"next": None}, "total_count": len(found)}
 
     @route("GET", "/images/models", public=True)
-    def image_models(self, call: Call) -> web.Response:
-        return reply({"data": IMAGE_MODELS})
+    def image_models(self, call: Call) -> dict:
+        return {"data": [image_model(e) for e in select({"output_modalities": "image"})]}
 
     @route("GET", "/videos/models", public=True)
-    def video_models(self, call: Call) -> web.Response:
-        return reply({"data": VIDEO_MODELS})
+    def video_models(self, call: Call) -> dict:
+        return {"data": [video_model(e) for e in select({"output_modalities": "video"})]}
 
     @route("GET", "/model/{author}/{slug}", public=True)
-    def one_model(self, call: Call, author: str, slug: str) -> web.Response:
-        if f"{author}/{slug}" not in BY_ID:
+    def one_model(self, call: Call, author: str, slug: str) -> dict:
+        found = next((e for e in CATALOGUE if e["id"] == f"{author}/{slug}"), None)
+        if found is None:
             raise Refusal(404, "Model not found")
-        return reply({"data": BY_ID[f"{author}/{slug}"]})
+        return {"data": found}
 
     @route("GET", "/models/{author}/{slug}/endpoints", public=True)
-    def endpoints(self, call: Call, author: str, slug: str) -> web.Response:
-        entry = BY_ID.get(f"{author}/{slug}")
-        if entry is None:
-            raise Refusal(404, "Model not found")
-        known = call.key in (KEY, MANAGEMENT_KEY)
-        data = {
-            "id": entry["id"],
-            "name": entry["name"],
-            "created": entry["created"],
-            "description": entry["description"],
-            "architecture": entry["architecture"],
-            "endpoints": []
-            if entry["architecture"]["tokenizer"] == "Router"
-            else [
-                endpoint(entry, "DeepInfra", "deepinfra/fp8", 1, known),
-                endpoint(entry, "Together", "together", 2, known),
-            ],
-        }
-        return reply({"data": data})
+    def endpoints(self, call: Call, author: str, slug: str) -> dict:
+        entry, known = self.one_model(call, author, slug)["data"], call.key == KEY
+        offers = [("DeepInfra", "deepinfra/fp8", 1), ("Together", "together", 2)]
+        names = ("id", "name", "created", "description", "architecture")
+        router = entry["architecture"]["tokenizer"] == "Router"
+        found = [] if router else [endpoint(entry, *offer, known) for offer in offers]
+        return {"data": {**{name: entry[name] for name in names}, "endpoints": found}}
 
     # ------------------------------------------------------------------ account
 
     @route("GET", "/key")
-    def key_data(self, call: Call) -> web.Response:
+    def key_data(self, call: Call) -> dict:
         management = call.key == MANAGEMENT_KEY
-        spent = {"": 1.25, "_daily": 0.05, "_weekly": 0.3, "_monthly": 0.9}
-        data = {
-            "label": "sk-or-v1-abc...xyz",
-            "limit": 10.0,
-            "limit_remaining": 8.75,
-            "limit_reset": "monthly",
-            "include_byok_in_limit": False,
-            "is_free_tier": False,
-            "is_management_key": management,
-            "is_provisioning_key": management,
-            "expires_at": None,
-            "creator_user_id": "user_2standin",
-            "organization_id": None,
-            "workspace_id": "00000000-0000-4000-8000-000000000000",
-            "allowed_data_regions": ["global"],
-            "budgets": [],
-            "effective_budget": None,
-            "free_model_daily_requests": {"limit": 1000, "used": 12, "remaining": 988},
-            "rate_limit": {"requests": -1, "interval": "10s", "note": "deprecated"},
-            **{f"usage{name}": value for name, value in spent.items()},
-            **{f"byok_usage{name}": 0 for name in spent},
-            **self.key_info,
-        }
-        return reply({"data": data})
+        whose = {"is_management_key": management, "is_provisioning_key": management}
+        return {"data": DATA["key"] | whose | self.key_info}
 
     @route("GET", "/credits")
-    def credit_data(self, call: Call) -> web.Response:
+    def credit_data(self, call: Call) -> dict:
         if call.key != MANAGEMENT_KEY:
             raise Refusal(403, "Only management keys can perform this operation")
-        return reply({"data": self.credits})
+        return {"data": self.credits}
 
     @route("GET", "/generation")
-    def generation(self, call: Call) -> web.Response:
-        if set(call.query) != {"id"}:
-            self._violation(call, "the query must be id")
-            raise Refusal(400, "id is required")
-        found = self._generations.get(call.query["id"])
+    def generation(self, call: Call) -> dict:
+        found = self._generations.get(call.query.get("id", ""))
         if self.generation_misses > 0 or not found:
             self.generation_misses -= 1
-            raise Refusal(404, f"Generation {call.query['id']} not found")
-        nulls = dict.fromkeys(
-            (
-                "app_id", "external_user", "http_referer", "moderation_latency", "num_fetches",
-                "num_input_audio_prompt", "num_media_completion", "num_media_prompt",
-                "num_search_results", "preset_id", "provider_responses", "request_id",
-                "service_tier", "upstream_id", "upstream_inference_cost", "web_search_engine",
-                "workspace_id",
-            )
-        )  # fmt: skip
-        data = {
-            **nulls,
-            "cancelled": False,
-            "created_at": datetime.now(timezone.utc).isoformat(),
-            "data_region": "global",
-            "generation_time": 1200,
-            "is_byok": False,
-            "latency": 350,
-            "native_tokens_completion_images": 0,
-            "native_tokens_reasoning": 0,
-            "origin": "",
-            **found,
-        }
-        return reply({"data": data})
+            raise Refusal(404, f"Generation {call.query.get('id')} not found")
+        fields = components.GenerationResponseData.model_fields
+        blank = {(field.alias or name): None for name, field in fields.items()}
+        data = {"created_at": "2026-11-25T09:00:00Z", "is_byok": False, "origin": ""}
+        data |= {"streamed": True, "cancelled": False, "usage": found["total_cost"]}
+        data |= {"api_type": "completions", "data_region": "global", "id": call.query["id"]}
+        return {"data": {**blank, **data, **found}}
+
+    # ------------------------------------------------------------------ login by way of the browser
+
+    def _login_page(self, call: Call) -> web.Response:
+        """The page behind "Authorize", pressed at once: guides/overview/auth/oauth.mdx."""
+        if call.query.get("code_challenge_method") != "S256":
+            return page(400, "code_challenge_method must be S256")
+        code = f"code-{next(self._numbers)}"
+        self.codes[code] = call.query.get("code_challenge", "")
+        if "callback_url" not in call.query:
+            return page(200, f"Your code: {code}")
+        address = f"{call.query['callback_url']}?{urlencode({'code': code})}"
+        return web.Response(status=302, headers={"Location": address})
+
+    @route("POST", "/auth/keys", schema="login", public=True)
+    def login(self, call: Call) -> dict:
+        if "authorization" in call.headers:
+            self._violation(call, "a key where none is needed")
+        digest = hashlib.sha256(call.body.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        if self.codes.pop(call.body["code"], None) not in ("", challenge):
+            raise Refusal(403, "Invalid code or code_verifier")
+        return {"key": NEW_KEY, "user_id": None}
 
 
-# --------------------------------------------------------------------------------------- helpers
+# -------------------------------------------------------------------------------------- wire shapes
+
+ENDED = ("completed", "failed", "expired", "cancelled")
 
 
-def model_of(call: Call) -> str:
-    found = call.body.get("model", "") if isinstance(call.body, dict) else ""
-    return found if isinstance(found, str) else ""
-
-
-def aliases_of(schema: str) -> dict[str, str]:
-    return aliases(REQUEST_TYPES[schema])
-
-
-def emptied(data: dict) -> dict:
-    """A reply without its substance: no items, no text."""
-    return {
-        name: [] if isinstance(value, list) else "" if name == "text" else value
-        for name, value in data.items()
-    }
-
-
-def thinking(text: str) -> dict:
-    return {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
-
-
-def cache_key(call: Call) -> str:
-    """Order counts, white space doesn't: guides/features/response-caching.mdx."""
-    return hashlib.sha256(f"{call.key} {call.path} ".encode() + encode(call.body)).hexdigest()
-
-
-def lifetime(call: Call) -> int:
-    digits = re.match(r"\d+", call.headers.get("x-openrouter-cache-ttl", "300"))
-    return min(86400, max(1, int(digits[0]))) if digits else 300
-
-
-def zeroed(usage: dict) -> dict:
-    return {
-        name: zeroed(value)
-        if isinstance(value, dict)
-        else value * 0
-        if isinstance(value, int | float)
-        else value
-        for name, value in usage.items()
-    } | {"is_byok": False}
+def is_chat_model(entry: dict) -> bool:
+    return "text" in entry["architecture"]["output_modalities"]
 
 
 def shown(job: dict) -> dict:
-    return {
-        name: value
-        for name, value in job.items()
-        if name not in ("states", "requests", "kind", "cost")
+    return {name: value for name, value in job.items() if name not in ("states", "requests")}
+
+
+def citation(number: int, answer: Answer) -> dict:
+    url = {"url": f"https://example.com/{number}", "title": f"예시 페이지 {number}"}
+    place = {"content": "What it says.", "start_index": 0, "end_index": len(answer.content)}
+    return {"type": "url_citation", "url_citation": {**url, **place}}
+
+
+def chat_object(base: dict, answer: Answer, usage: dict) -> dict:
+    ends = dict.fromkeys(("finish_reason", "native_finish_reason"), answer.finish_reason)
+    message = {"role": "assistant", **answer.message()}
+    choice = {"index": 0, "message": message, "logprobs": None, **ends}
+    if answer.error:
+        choice["error"] = answer.error
+    return {**base, "choices": [choice], "system_fingerprint": None, "usage": usage}
+
+
+def chat_events(base, answer, usage, fault, metadata) -> Iterator:
+    """An answer as its stream of chunks, with the fault at its end."""
+
+    def chunk(delta: dict, finish: str | None = None, **more) -> bytes:
+        ends = dict.fromkeys(("finish_reason", "native_finish_reason"), finish)
+        choice = {"index": 0, "delta": delta, **ends, "logprobs": None, **more}
+        return event({**base, "choices": [choice]})
+
+    yield PROCESSING
+    yield chunk({"role": "assistant", "content": ""})
+    for piece in pieces(answer.reasoning, 2):
+        details = [thinking(piece)]
+        yield chunk({"content": "", "reasoning": piece, "reasoning_details": details})
+    for number, piece in enumerate(pieces(answer.content)):
+        yield chunk({"role": "assistant", "content": piece})
+        if number == 0:
+            yield PROCESSING
+    for piece in pieces(answer.refusal, 2):
+        yield chunk({"content": None, "refusal": piece})
+    if fault in ("keepalive", "drop"):
+        yield {"keepalive": WAIT, "drop": CUT}[fault]
+    if fault == "bad_chunk":
+        yield b'data: {"id":"1","choices":[{"delta":{"content":"\n\n'
+    if fault == "mid_stream":
+        choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
+        yield event({**base, "error": answer.error, "choices": [choice]})
+    if fault in ("cut", "mid_stream"):
+        return
+    for number, call in enumerate(answer.tool_calls or []):
+        start = {**call, "index": number, "function": {**call["function"], "arguments": ""}}
+        yield chunk({"role": "assistant", "content": None, "tool_calls": [start]})
+        for part in pieces(call["function"]["arguments"], 2):
+            yield chunk({"tool_calls": [{"index": number, "function": {"arguments": part}}]})
+    for name in ("annotations", "images"):
+        if getattr(answer, name):
+            yield chunk({"role": "assistant", "content": "", name: getattr(answer, name)})
+    more = {"error": answer.error} if answer.error else {}
+    yield chunk({"role": "assistant", "content": ""}, answer.finish_reason, **more)
+    yield event({**base, "choices": [], "usage": usage, **metadata})
+    yield DONE
+
+
+def response_object(body: dict, id: str, answer: Answer, usage: dict) -> dict:
+    """An answer as the object of /responses."""
+    status = {"error": "failed", "length": "incomplete", "content_filter": "incomplete"}
+    reason = {"length": "max_output_tokens"}.get(answer.finish_reason, answer.finish_reason)
+    status = status.get(answer.finish_reason or "", "completed")
+    thought = usage["completion_tokens_details"]["reasoning_tokens"]
+    whole = DATA["response"] | {
+        "id": id,
+        "created_at": int(time.time()),
+        "completed_at": int(time.time()),
+        "model": answer.model,
+        "status": status,
+        "output": output_items(answer, id),
+        "incomplete_details": {"reason": reason} if status == "incomplete" else None,
+        "tool_choice": body.get("tool_choice", "auto"),
+        "tools": body.get("tools", []),
+        "usage": {
+            "input_tokens": usage["prompt_tokens"],
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": usage["completion_tokens"],
+            "output_tokens_details": {"reasoning_tokens": thought},
+            "total_tokens": usage["total_tokens"],
+            "cost": usage["cost"],
+            "is_byok": usage["is_byok"],
+            "cost_details": {
+                "upstream_inference_cost": usage["cost_details"].get("upstream_inference_cost"),
+                "upstream_inference_input_cost": 0,
+                "upstream_inference_output_cost": 0,
+            },
+        },
     }
-
-
-def input_text(body: dict) -> str:
-    """The text of a request to /responses."""
-    given = body.get("input") or ""
-    if isinstance(given, str):
-        return given
-    return "\n".join(text_of(item.get("content")) for item in given if isinstance(item, dict))
-
-
-def response_usage(usage: dict) -> dict:
-    """A completion's usage by the names of /responses."""
-    costs = usage["cost_details"]
-    whole = {
-        "input_tokens": usage["prompt_tokens"],
-        "input_tokens_details": {
-            "cached_tokens": usage["prompt_tokens_details"]["cached_tokens"],
-            "cache_write_tokens": usage["prompt_tokens_details"]["cache_write_tokens"],
-        },
-        "output_tokens": usage["completion_tokens"],
-        "output_tokens_details": {
-            "reasoning_tokens": usage["completion_tokens_details"]["reasoning_tokens"]
-        },
-        "total_tokens": usage["total_tokens"],
-        "cost": usage["cost"],
-        "is_byok": False,
-        "cost_details": {
-            "upstream_inference_cost": None,
-            "upstream_inference_input_cost": costs["upstream_inference_prompt_cost"],
-            "upstream_inference_output_cost": costs["upstream_inference_completions_cost"],
-        },
-    }
-    for name in ("server_tool_use", "server_tool_use_details"):
-        if name in usage:
-            whole[name] = usage[name]
+    if answer.error:
+        whole["error"] = {"code": "server_error", "message": answer.error["message"]}
+        whole["error_type"] = "provider_unavailable"
     return whole
 
 
-def output_items(answer: Answer, number: int) -> list[dict]:
+def output_items(answer: Answer, id: str) -> list[dict]:
     """An answer as the output of /responses."""
     items: list[dict] = []
     if answer.reasoning:
         content = [{"type": "reasoning_text", "text": answer.reasoning}]
-        item = {"type": "reasoning", "id": f"rs_{number}", "summary": [], "content": content}
-        items.append(item)
+        items.append({"type": "reasoning", "id": f"rs_{id}", "summary": [], "content": content})
     if answer.content is not None:
-        notes = [
-            {"type": "url_citation", **note["url_citation"]}
-            for note in answer.annotations or []
-            if note["type"] == "url_citation"
-        ]
-        part = {"type": "output_text", "text": answer.content, "annotations": notes}
         whole = answer.finish_reason in ("stop", "tool_calls")
-        items.append(
-            {
-                "type": "message",
-                "id": f"msg_{number}",
-                "role": "assistant",
-                "status": "completed" if whole else "incomplete",
-                "content": [{**part, "logprobs": []}],
-            }
-        )
+        part = {"type": "output_text", "text": answer.content, "annotations": [], "logprobs": []}
+        status = {"status": "completed" if whole else "incomplete", "content": [part]}
+        items.append({"type": "message", "id": f"msg_{id}", "role": "assistant", **status})
     for call in answer.tool_calls or []:
-        items.append(
-            {
-                "type": "function_call",
-                "id": f"fc_{number}_{call['id']}",
-                "call_id": call["id"],
-                "name": call["function"]["name"],
-                "arguments": call["function"]["arguments"],
-                "status": "completed",
-            }
-        )
+        function = {"call_id": call["id"], **call["function"], "status": "completed"}
+        items.append({"type": "function_call", "id": f"fc_{call['id']}", **function})
     return items
 
 
@@ -2513,47 +1833,27 @@ def response_events(whole: dict, fault: str | None) -> Iterator:
     begun = {**whole, "status": "in_progress", "output": [], "usage": None}
     begun |= {"error": None, "incomplete_details": None, "completed_at": None}
     begun.pop("error_type", None)
-    begun.pop("openrouter_metadata", None)
     yield PROCESSING
     yield send("response.created", response=begun)
-    yield send("response.in_progress", response=begun)
     for index, item in enumerate(whole["output"]):
         where = {"output_index": index, "item_id": item["id"]}
-        kind = item["type"]
-        start = {**item, "arguments": ""} if kind == "function_call" else {**item, "content": []}
-        if kind != "reasoning":
-            start["status"] = "in_progress"
-        yield send("response.output_item.added", output_index=index, item=start)
-        if kind == "function_call":
-            for piece in pieces(item["arguments"], 2):
-                yield send("response.function_call_arguments.delta", **where, delta=piece)
-            done = {"name": item["name"], "arguments": item["arguments"]}
-            yield send("response.function_call_arguments.done", **where, **done)
-        else:
-            part = item["content"][0]
+        yield send("response.output_item.added", output_index=index, item=item)
+        if item["type"] != "function_call":
+            name = "output_text" if item["type"] == "message" else "reasoning_text"
+            more = {"logprobs": []} if item["type"] == "message" else {}
             where["content_index"] = 0
-            name = "output_text" if kind == "message" else "reasoning_text"
-            logprobs = {"logprobs": []} if kind == "message" else {}
-            blank = {**part, "text": ""} | ({"annotations": []} if kind == "message" else {})
-            yield send("response.content_part.added", **where, part=blank)
-            for piece in pieces(part["text"]):
-                yield send(f"response.{name}.delta", **where, delta=piece, **logprobs)
-            if kind == "message" and fault == "keepalive":
-                yield WAIT
-            if kind == "message" and fault == "drop":
-                yield CUT
-            if kind == "message" and fault == "bad_chunk":
+            for piece in pieces(item["content"][0]["text"]):
+                yield send(f"response.{name}.delta", **where, delta=piece, **more)
+        if item["type"] == "message" and fault in ENDINGS:
+            if fault in ("keepalive", "drop"):
+                yield {"keepalive": WAIT, "drop": CUT}[fault]
+            if fault == "bad_chunk":
                 yield b'data: {"type":"response.output_text.delta","delta":"\n\n'
-            if kind == "message" and fault == "mid_stream":
+            if fault == "mid_stream":
                 error = {"code": "server_error", "message": whole["error"]["message"]}
                 yield send("error", error=error)
-            if kind == "message" and fault in ("cut", "mid_stream"):
+            if fault in ("cut", "mid_stream"):
                 return
-            for number, note in enumerate(part.get("annotations", [])):
-                more = {"annotation": note, "annotation_index": number}
-                yield send("response.output_text.annotation.added", **where, **more)
-            yield send(f"response.{name}.done", **where, text=part["text"], **logprobs)
-            yield send("response.content_part.done", **where, part=part)
         yield send("response.output_item.done", output_index=index, item=item)
     yield send(f"response.{whole['status']}", response=whole)
     yield DONE
