@@ -51,26 +51,23 @@ def check(reply: object, streamed: object = None) -> None:
 
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
-    found = reply.get(name) if isinstance(reply, dict) else None
-    if not found or not isinstance(found, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
-    return found
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
 
 
-def cheapest_listener(client: OpenAI) -> dict:
-    """Return the catalogue's cheapest chat model that takes sound, free ones first.
+def cheapest(client: OpenAI, **query: str) -> dict:
+    """Return id and pricing of the cheapest model that fits the query, free ones first.
 
     https://openrouter.ai/docs/guides/overview/models
     """
-    query = {"input_modalities": "audio", "sort": "pricing-low-to-high"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    for model in field(reply, "data"):
-        is_router = "-1" in (model.get("pricing") or {}).values()  # its price varies
-        name = model.get("id")
-        if isinstance(name, str) and not name.endswith(":batch") and not is_router:
-            return model
-    raise APIError("The catalogue has no model that takes sound", None, body=None)
+    params = {"sort": "pricing-low-to-high", **query}
+    for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
+        name, pricing = model["id"], model["pricing"]
+        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
+            return {"id": name, "pricing": pricing}
+    raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
 def audio_part(file: str) -> dict:
@@ -80,18 +77,10 @@ def audio_part(file: str) -> dict:
     return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
 
 
-def listen(
-    client: OpenAI, model: str, system: str, question: str, files: list[str]
-) -> ChatCompletion:
-    """Return the completion for a question about sound files; APIError unless it is whole.
-
-    Formats: https://openrouter.ai/docs/guides/overview/multimodal/audio
-    """
-    parts = [audio_part(file) for file in files]
-    messages = [
-        {"role": "system", "content": system},
-        {"role": "user", "content": [{"type": "text", "text": question}, *parts]},
-    ]
+def listen(client: OpenAI, model: str, question: str, files: list[str]) -> ChatCompletion:
+    """Return the completion for a question about sound files; APIError unless it is whole."""
+    content = [{"type": "text", "text": question}, *map(audio_part, files)]
+    messages = [{"role": "user", "content": content}]
     completion = client.chat.completions.create(model=model, messages=messages)
     check(completion)
     return completion
@@ -104,7 +93,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "audio_input.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
 
 
 def main() -> None:
@@ -118,40 +107,27 @@ def main() -> None:
     question = args.question
     if question == "-":
         question = sys.stdin.buffer.read().decode("utf-8-sig")
-    system = args.prompt.read_text(encoding="utf-8-sig")
+    question = f"{args.prompt.read_text(encoding='utf-8-sig')}\n{question}"
     client, start = connect(), time.monotonic()
-    model = args.model or os.environ.get("OPENROUTER_MODEL")
-    if not model:
-        choice = cheapest_listener(client)
-        model = choice["id"]
-        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
-    completion = listen(client, model, system, question, args.file)
+    name = args.model or os.environ.get("OPENROUTER_MODEL")
+    model = {"id": name} if name else cheapest(client, input_modalities="audio")
+    print(model, file=sys.stderr)
+    completion = listen(client, model["id"], question, args.file)
     print(completion.choices[0].message.content)
-    print(report(completion, start), file=sys.stderr)
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
+    facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 # ///
 """Answer thousands of prompts, many at once; run it again to go on where it stopped.
 
-  python scripts/bulk.py prompts.jsonl -o answers.jsonl
   python scripts/bulk.py lines.txt -o answers.jsonl --prompt prompts/summarize.txt
   python scripts/bulk.py prompts.jsonl -o answers.jsonl -o max_tokens=300 --max-cost 5
 
@@ -15,7 +14,7 @@ https://openrouter.ai/docs/api_reference/limits
 """
 
 import asyncio
-import json
+import math
 import os
 import random
 import re
@@ -81,7 +80,7 @@ class Run:
 
     save: Callable  # called with an item's id, its reply, its error or None, and the seconds
     rpm: float | None = None  # requests a minute
-    max_cost: float | None = None  # USD
+    max_cost: float = math.inf  # USD
     spent: float = 0.0
     max_cost_seen: float = 0.0
     answered: int = 0
@@ -110,29 +109,31 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             run.in_flight += 1
             reply, error = await ask(client, body)
             run.in_flight -= 1
-            add_cost(run, reply)
+            price = cost(getattr(reply, "usage", None))
+            run.spent += price or 0
+            run.max_cost_seen = max(run.max_cost_seen, price or 0)
+            if reply and price is None and run.max_cost < math.inf:
+                run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
             pause = retry_pause(run, error, attempt) if error else None
             if pause is None:
                 break
         if error and run.stop_reason is error:
             return  # what blocks the whole run is not this item's failure
-        run.answered += error is None
-        run.failed += error is not None
+        run.answered += not error
+        run.failed += bool(error)
         if pause is None:
             run.save(item_id, reply, error, time.monotonic() - start)
 
 
 async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, Exception | None]:
     """Return the reply to a chat body and, unless it is a whole answer, what is wrong."""
-    reply, cancel = None, asyncio.current_task().cancel
-    timer = asyncio.get_running_loop().call_later(ITEM_SECONDS, cancel, "the reply does not end")
+    reply = None
     try:  # the body goes out as it stands: create() has no room for OpenRouter's own fields
-        reply = await client.post("/chat/completions", cast_to=ChatCompletion, body=body)
+        request = client.post("/chat/completions", cast_to=ChatCompletion, body=body)
+        reply = await asyncio.wait_for(request, ITEM_SECONDS)
         check(reply)
-    except (Exception, asyncio.CancelledError) as error:  # this item's; the others go on
+    except Exception as error:  # this item's; the others go on
         return reply, error
-    finally:
-        timer.cancel()
     return reply, None
 
 
@@ -140,7 +141,11 @@ async def wait_turn(run: Run, model: str, due: float) -> None:
     """Return when a request may start, at due (monotonic seconds) or later, or the run stops."""
     while not run.stop_reason:
         delay = max(due, run.next_start) - time.monotonic()
-        if delay <= 0 and fits_budget(run):
+        expected = run.spent + run.max_cost_seen * (run.in_flight + 1)
+        if expected > run.max_cost and not run.in_flight:
+            run.stop_reason = f"what is left of ${run.max_cost:g} may not pay for another answer"
+        slow = run.in_flight > run.answered and run.max_cost < math.inf  # until a price is known
+        if delay <= 0 and expected <= run.max_cost and not slow:
             break
         await asyncio.sleep(min(max(delay, 0.01), 0.25))
     is_free = model == MODEL or str(model).endswith(":free")
@@ -149,46 +154,23 @@ async def wait_turn(run: Run, model: str, due: float) -> None:
         run.next_start = time.monotonic() + 61 / rpm  # requests arrive unevenly: a second's grace
 
 
-def fits_budget(run: Run) -> bool:
-    """Return True if another request may start; each may cost as much as any before it."""
-    if run.max_cost is None:
-        return True
-    if run.in_flight > run.answered:
-        return False  # the first go out slowly, until a price is known
-    fits = run.spent + run.max_cost_seen * (run.in_flight + 1) <= run.max_cost
-    if not fits and not run.in_flight:
-        run.stop_reason = f"what is left of ${run.max_cost:g} may not pay for another answer"
-    return fits
-
-
-def add_cost(run: Run, reply: ChatCompletion | None) -> None:
-    """Add what a reply cost, also half an answer; a budget ends where a reply names no cost."""
-    price = cost(getattr(reply, "usage", None))
-    run.spent += price or 0
-    run.max_cost_seen = max(run.max_cost_seen, price or 0)
-    if reply and price is None and run.max_cost is not None:
-        run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
-
-
 def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
     """Return the seconds before another try, None where none helps; stop a run that is blocked.
 
     https://openrouter.ai/docs/api_reference/errors-and-debugging
     """
     details = error.body if isinstance(getattr(error, "body", None), dict) else {}
-    code, text = str(getattr(error, "status_code", details.get("code"))), str(details).lower()
-    is_final = re.fullmatch("4(?!08|09|25|29)..", code)
-    is_final = is_final or re.search(r"finish_reason: (stop|length|content_filter)", str(error))
-    if code in ("401", "402") or (code == "404" and not run.answered):
-        run.stop_reason = error
-    if is_final or not isinstance(error, (APIError, asyncio.CancelledError, json.JSONDecodeError)):
-        return None
+    code, text = str(getattr(error, "status_code", details.get("code"))), str(details)
     pause = requested_pause(error)
     if "per-min" in text:
         pause = min(pause or 60, 60)
         run.next_start = time.monotonic() + pause
-    elif "per-day" in text or "daily" in text or pause > LONGEST_PAUSE:
+    is_dead = code == "404" and not run.answered
+    if code in ("401", "402") or is_dead or "per-day" in text or pause > LONGEST_PAUSE:
         run.stop_reason = error
+    is_cut = re.search(r"finish_reason: (stop|length|content_filter)", str(error))
+    if is_cut or re.fullmatch("4(?!08|09|25|29)..", code):
+        return None
     return pause or 2**attempt * random.uniform(1, 1.5)
 
 
@@ -207,59 +189,55 @@ def requested_pause(error: Exception) -> float:
 # --- The command line. Leave out what follows when you copy. ---
 
 import io
-import signal
+import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
-
 
 def main() -> int:
     """Read the command line, the input and the output; answer what is missing."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("input", help="JSON lines, plain lines in a .txt file, or - for stdin")
-    text = "FILE is the output, NAME=JSON any parameter of the API"
-    parser.add_argument("-o", action="append", default=[], metavar="FILE|NAME=JSON", help=text)
+    parser.add_argument("-o", action="append", default=[], metavar="FILE|NAME=JSON")
     parser.add_argument("-m", "--model", help=f"default: OPENROUTER_MODEL, else {MODEL}")
     parser.add_argument("--prompt", type=Path, metavar="FILE", help="each line fills its {{input}}")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N")
     parser.add_argument("--rpm", type=float, metavar="N", help=f"free models: {FREE_RPM}")
-    parser.add_argument("--max-cost", type=float, metavar="USD", help="for the whole output")
+    parser.add_argument(
+        "--max-cost", type=float, default=math.inf, metavar="USD", help="for the whole output"
+    )
     args = parser.parse_args()
     outputs = [Path(text) for text in args.o if "=" not in text]
     if len(outputs) != 1:
         parser.error("name one output: -o FILE")
     client = connect()
-    defaults = {"model": args.model or os.environ.get("OPENROUTER_MODEL") or MODEL}
-    defaults |= dict(parameter(text) for text in args.o if "=" in text)
+    model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
+    defaults = {"model": model, **dict(parameter(text) for text in args.o if "=" in text)}
     template = args.prompt.read_text(encoding="utf-8-sig") if args.prompt else "{{input}}"
     piped = io.BytesIO(sys.stdin.buffer.read()) if args.input == "-" else None
-    with piped or Path(args.input).open("rb") as source:
+    with piped or Path(args.input).open("rb") as source, outputs[0].open("ab", 0) as output:
         read = partial(read_items, source, args.input.endswith(".txt"), template, defaults)
         total = sum(1 for _ in read())  # checks every line before anything is sent
-        with outputs[0].open("ab", buffering=0) as output:
-            run = Run(partial(save, output), args.rpm, args.max_cost)
-            items = unfinished(read(), read_done(outputs[0], run), run, total)
-            signal.signal(signal.SIGINT, partial(stop, run))
-            try:
-                asyncio.run(answer_all(client, items, run, max(1, args.concurrency)))
-            finally:
-                print(f"\r{progress(run, total)}", file=sys.stderr)
+        run = Run(partial(save, output), args.rpm, args.max_cost)
+        done = set()
+        for line in read_output(outputs[0]):
+            run.spent += line["cost"]
+            if not line["error"] or not line["error"]["retry"]:
+                run.answered += not line["error"]
+                run.failed += bool(line["error"])
+                done.add(hash(str(line["id"])))
+        items = unfinished(read(), done, run, total)
+        try:
+            asyncio.run(answer_all(client, items, run, max(1, args.concurrency)))
+        finally:
+            print(f"\r{progress(run, total)}", file=sys.stderr)
     if isinstance(run.stop_reason, Exception):
-        pause = requested_pause(run.stop_reason)
-        until = time.strftime(" (until %H:%M)", time.localtime(time.time() + pause))
-        sys.exit(explain(run.stop_reason) + (until if pause else ""))
-    print(end=f"{run.stop_reason}\n" if run.stop_reason else "", file=sys.stderr)
-    return 130 if run.stop_reason == "stopped" else int(run.answered < total)
-
-
-def stop(run: Run, *_: object) -> None:
-    """Send nothing more; a second Ctrl-C does not wait for what is in flight."""
-    run.stop_reason = "stopped"
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+        until = time.localtime(time.time() + requested_pause(run.stop_reason))
+        sys.exit(f"{explain(run.stop_reason)} [until {time.strftime('%H:%M', until)}]")
+    sys.exit(run.stop_reason or int(run.answered < total))
 
 
 def progress(run: Run, total: int) -> str:
@@ -268,15 +246,41 @@ def progress(run: Run, total: int) -> str:
     return f"[{run.answered} answered, {run.failed} failed, {left} left, ${run.spent:.6f}]"
 
 
-def unfinished(items: Iterator[tuple], done: set[int], run: Run, total: int) -> Iterator[tuple]:
+def unfinished(items: Iterator[tuple], done: set, run: Run, total: int) -> Iterator[tuple]:
     """Yield the items that are not done; meanwhile show a terminal how far it is."""
-    shown = 0.0
     for item_id, body in items:
-        if sys.stderr.isatty() and time.monotonic() > shown + 0.25:
-            shown = time.monotonic()
-            print(f"\r{progress(run, total)}", end="", file=sys.stderr, flush=True)
         if hash(str(item_id)) not in done:
+            if sys.stderr.isatty():
+                print(f"\r{progress(run, total)}", end="", file=sys.stderr, flush=True)
             yield item_id, body
+
+
+def save(output: BinaryIO, item_id: object, reply: object, error: object, seconds: float) -> None:
+    """Append an item's line to the output, whole or not at all."""
+    data = output_line(item_id, reply, error, {"seconds": round(seconds, 3)})
+    written = output.write(data)
+    if written < len(data):
+        output.truncate(output.tell() - written)
+        raise OSError("the disk is full")
+
+
+def output_line(item_id: str | int, reply: object, error: Exception | None, more: dict) -> bytes:
+    """Return an item's line of the output: JSON, with what came of the answer and the error."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message, usage = getattr(choice, "message", None), getattr(reply, "usage", None)
+    line = {"id": item_id}
+    line["answer"] = getattr(message, "content", None)
+    line["tool_calls"] = getattr(message, "tool_calls", None)
+    line["finish_reason"] = getattr(choice, "finish_reason", None)
+    line["model"], line["provider"] = (
+        getattr(reply, "model", None),
+        getattr(reply, "provider", None),
+    )
+    line |= {"usage": usage, "cost": cost(usage), **more}
+    if error:
+        line["error"] = {"message": explain(error), "retry": False}
+    text = json.dumps(line, ensure_ascii=False, default=lambda value: value.to_dict(warnings=False))
+    return text.encode(errors="backslashreplace") + b"\n"
 
 
 def read_items(
@@ -292,93 +296,53 @@ def read_items(
             text = line.decode("utf-8-sig").strip()
             item = {"input": text} if is_text else json.loads(text)
             item_id = item.pop("id", item.pop("custom_id", number))
-            body = chat_body(item.get("body", item), template)
-        except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f"line {number} of the input: {error}") from None
-        if hash(str(item_id)) in seen:
-            raise ValueError(f"line {number} of the input: the id {item_id} again")
+            body = item.pop("body", item)
+            body = {name: body[name] for name in body if not name.startswith("stream")}
+            if "input" in body:
+                text = template.replace("{{input}}", body.pop("input"), 1)
+                body["messages"] = [{"role": "user", "content": text}]
+            if hash(str(item_id)) in seen or not isinstance(body["messages"], list):
+                raise ValueError(f"the id {item_id} again, or messages that are no list")
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise ValueError(f"line {number} of the input: {error!r}") from None
         seen.add(hash(str(item_id)))
         yield item_id, defaults | body
 
 
-def chat_body(fields: dict, template: str) -> dict:
-    """Return a chat body: "input" fills the template, "messages" stay as they are."""
-    body = {name: value for name, value in fields.items() if not name.startswith("stream")}
-    if isinstance(body.get("input"), str):
-        text = template.replace("{{input}}", body.pop("input"), 1)
-        body["messages"] = [{"role": "user", "content": text}]
-    if not isinstance(body.get("messages"), list):
-        raise ValueError('neither an "input" text nor a list of "messages"')
-    return body
-
-
-def read_done(path: Path, run: Run) -> set[int]:
-    """Return the ids that need no other try, as numbers, and count them; cut off half a line."""
-    done, end = set(), 0
+def read_output(path: Path) -> Iterator[dict]:
+    """Yield the lines of the output; cut off a last one that is not whole."""
+    end = 0
     with path.open("rb+") as output:
         for line in output:
             if not line.endswith(b"\n") and line.startswith(b'{"id": '[: len(line)]):
                 output.truncate(end)
-                break
+                return
             try:
                 item = json.loads(line)
-                error, run.spent = item.get("error"), run.spent + (item["cost"] or 0)
-                if not error or not error["retry"]:
-                    done.add(hash(str(item["id"])))
-                    run.answered, run.failed = run.answered + (not error), run.failed + bool(error)
-            except (ValueError, TypeError, KeyError, AttributeError):
+                yield {"id": item["id"], "cost": item["cost"] or 0, "error": item.get("error")}
+            except (ValueError, TypeError, LookupError):
                 raise ValueError(f"{path} has a line of something else: {line[:60]!r}") from None
             end += len(line)
-    return done
-
-
-def save(
-    output: BinaryIO, item_id: str | int, reply: object, error: Exception | None, seconds: float
-) -> None:
-    """Append a line of JSON to the output, whole or not at all."""
-    line = {"id": item_id, "answer": getattr(error, "partial", None) or None}
-    if not error:
-        choice = reply.choices[0]
-        line |= {"answer": choice.message.content, "finish_reason": choice.finish_reason}
-        line |= {"tool_calls": choice.message.tool_calls} if choice.message.tool_calls else {}
-    usage = getattr(reply, "usage", None)
-    line |= {"model": getattr(reply, "model", None), "provider": getattr(reply, "provider", None)}
-    line |= {"usage": usage, "cost": cost(usage), "seconds": round(seconds, 3)}
-    line |= {"error": {"message": explain(error), "retry": False}} if error else {}
-    text = json.dumps(line, ensure_ascii=False, default=plain)
-    data = text.encode(errors="backslashreplace") + b"\n"
-    written = output.write(data)
-    if written < len(data):
-        output.truncate(output.tell() - written)
-        raise OSError("the disk is full")
-
-
-def plain(value: object) -> object:
-    """Return what JSON can hold for an object of the client."""
-    return value.to_dict(warnings=False)
 
 
 def parameter(text: str) -> tuple[str, object]:
     """Return name and value of NAME=JSON; a value that is not JSON is text."""
     name, value = text.split("=", 1)
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    with suppress(ValueError):
+        value = json.loads(value)
+    return name, value
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -36,53 +36,45 @@ def connect() -> OpenAI:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
-    found = reply.get(name) if isinstance(reply, dict) else None
-    if not found or not isinstance(found, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
-    return found
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
 
 
-def cheapest(client: OpenAI, kind: str) -> dict:
-    """Return the catalogue's cheapest model with this kind of output, free ones first.
+def cheapest(client: OpenAI, **query: str) -> dict:
+    """Return id and pricing of the cheapest model that fits the query, free ones first.
 
     https://openrouter.ai/docs/guides/overview/models
     """
-    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
-    return next(model for model in models if not model["id"].endswith(":batch"))
+    params = {"sort": "pricing-low-to-high", **query}
+    for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
+        name, pricing = model["id"], model["pricing"]
+        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
+            return {"id": name, "pricing": pricing}
+    raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
-def read_passages(path: Path) -> tuple[list[tuple[Path, int, str]], list[Path]]:
-    """Return (file, line, text) of each passage, and the files that are not text; none hidden."""
-    passages, others = [], []
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        hidden = [part for part in file.relative_to(path).parts if part.startswith(".")]
-        if hidden or file.is_dir():
-            continue
-        try:
-            text = file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            others.append(file)
-        else:
-            passages += [(file, line, passage) for line, passage in split_passages(text)]
-    return passages, others
+def read_passages(path: Path) -> list[tuple[Path, str]]:
+    """Return the file and the text of each passage: a paragraph, or a part of a long one.
 
-
-def split_passages(text: str) -> Iterator[tuple[int, str]]:
-    """Yield first line and text of each paragraph, with its headings; long ones come in parts."""
-    line, end = 1, 0
-    for block in re.finditer(r"(?:#.*\n\s*)*\S[\s\S]*?(?=\n\s*\n|\Z)", text):
-        for part in re.finditer(rf"\S[\s\S]{{0,{SIZE - 1}}}(?!\S)|\S{{1,{SIZE}}}", block[0]):
-            start = block.start() + part.start()
-            line, end = line + text.count("\n", end, start), start
-            yield line, part[0].rstrip()
+    In a folder, files that are hidden or not UTF-8 text are left out.
+    """
+    passages = []
+    for file in sorted(path.rglob("[!.]*")) if path.is_dir() else [path]:
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not hidden:
+            with suppress(UnicodeDecodeError):
+                text = file.read_text(encoding="utf-8-sig")
+                for block in re.split(r"\n\s*\n", text):
+                    parts = re.findall(rf"\S[\s\S]{{0,{SIZE - 1}}}(?!\S)|\S{{1,{SIZE}}}", block)
+                    passages += [(file, part.rstrip()) for part in parts]
+    return passages
 
 
 def embed(client: OpenAI, model: str, texts: list[str], vectors: dict) -> Iterator[object]:
@@ -118,7 +110,6 @@ import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 INDEX = ".embeddings.json"  # the file with the vectors, or the end of its name
 
 
@@ -132,56 +123,47 @@ def main() -> None:
     args = parser.parse_args()
     question = args.question
     if question == "-":
-        question = sys.stdin.buffer.read().decode("utf-8-sig").strip()
-    passages, others = read_passages(args.path)
-    if others:
-        print(f"[{len(others)} files are not UTF-8 text, such as {others[0]}]", file=sys.stderr)
+        question = sys.stdin.buffer.read().decode("utf-8-sig")
+    passages = read_passages(args.path)
     if not passages:
         sys.exit(f"{args.path} has no text to search.")
+    path = args.path
+    file = path / INDEX if path.is_dir() else path.with_name(f".{path.name}{INDEX}")
+    part = file.with_name(f"{file.name}.part")
+    part.touch()  # a place that can't be written to is found before it costs
+    part.unlink()
+    index = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"model": None}
     client, start = connect(), time.monotonic()
-    file, model, vectors = open_index(args.path, args.model)
-    if not model:
-        choice = cheapest(client, "embeddings")
-        model = choice["id"]
-        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
-    texts = [text for _, _, text in passages]
+    name = args.model or index["model"]
+    model = {"id": name} if name else cheapest(client, output_modalities="embeddings")
+    print(model, file=sys.stderr)
+    vectors = index["vectors"] if index["model"] == model["id"] else {}
+    texts = [text for _, text in passages]
     try:
-        for usage in embed(client, model, [question, *texts], vectors):
-            print(f"[{model}, {usage}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
+        for usage in embed(client, model["id"], [question, *texts], vectors):
+            print(f"[{usage}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
     finally:  # what was paid for is kept, whatever happens to the rest
         current = {text: vectors[text] for text in texts if text in vectors}
-        part = file.with_name(f"{file.name}.part")
-        part.write_text(json.dumps({"model": model, "vectors": current}), encoding="utf-8")
         if current:
+            index = {"model": model["id"], "vectors": current}
+            part.write_text(json.dumps(index), encoding="utf-8")
             part.replace(file)
     scores = [similarity(vectors[question], vectors[text]) for text in texts]
     ranked = sorted(zip(scores, passages, strict=True), reverse=True)
-    for score, (source, line, text) in ranked[: args.top]:
-        print(f"{score:.3f}  {source}:{line}\n{text}\n")
-
-
-def open_index(path: Path, model: str | None) -> tuple[Path, str | None, dict]:
-    """Return file, model and vectors of the index of a path; no vectors for another model."""
-    file = path / INDEX if path.is_dir() else path.with_name(f".{path.name}{INDEX}")
-    file.with_name(f"{file.name}.part").touch()  # an unwritable place is found before it costs
-    index = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"vectors": {}}
-    if index["vectors"] and model in (None, index["model"]):
-        return file, index["model"], index["vectors"]
-    return file, model, {}
+    for score, (source, text) in ranked[: args.top]:
+        print(f"{score:.3f}  {source}\n{text}\n")
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

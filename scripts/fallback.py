@@ -4,7 +4,7 @@
 # ///
 """Name several models: when the first fails, the next answers. See who did, and why.
 
-  python scripts/fallback.py "Name three rivers." -m "~google/gemini-flash-latest" -m openrouter/free
+  python scripts/fallback.py "Name three rivers." -m "~google/gemini-flash-latest" -m MODEL
   python scripts/fallback.py "Name three rivers." -m MODEL -m MODEL -o max_tokens=300
 
 https://openrouter.ai/docs/guides/routing/model-fallbacks
@@ -50,17 +50,17 @@ def check(reply: object, streamed: object = None) -> None:
 
 
 def ask_in_turn(
-    client: OpenAI, models: list[str], messages: list[dict], parameters: dict | None = None
+    client: OpenAI, models: list[str], messages: list[dict], parameters: dict
 ) -> ChatCompletion:
     """Return the completion of the first model that answers; completion.model tells which.
 
-    completion.openrouter_metadata, or that of an error's reply, says what became of the others:
+    Its openrouter_metadata, or that of an error, says what became of the others:
     https://openrouter.ai/docs/guides/features/router-metadata
     """
     completion = client.chat.completions.create(
         model=models[0],
         messages=messages,
-        extra_body={"models": models[1:]} | (parameters or {}),
+        extra_body={"models": models[1:], **parameters},
         extra_headers={"X-OpenRouter-Metadata": "enabled"},
     )
     check(completion)
@@ -76,9 +76,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "chat.txt"
-FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
-FACTS |= {"openrouter_metadata": {"attempts", "summary"}}
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model", "provider", "usage", "openrouter_metadata"}
 
 
 def main() -> None:
@@ -106,24 +104,21 @@ def main() -> None:
 def parameter(text: str) -> tuple[str, object]:
     """Return name and value of NAME=JSON; a value that is not JSON is text."""
     name, value = text.split("=", 1)
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    with suppress(ValueError):
+        value = json.loads(value)
+    return name, value
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 # requires-python = ">=3.10"
 # dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
-"""Make images from a text, and from other images.
+"""Make images from a text, and from other images. It costs, by the image.
 
   python scripts/image_generation.py "A red panda in space" -o panda
   python scripts/image_generation.py "As a watercolor" panda.png -o paper --aspect 16:9 -n 2
 
-It costs, by the image; the suffix of a file is that of the image that comes.
 https://openrouter.ai/docs/guides/overview/multimodal/image-generation
 """
 
@@ -18,10 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from dotenv import load_dotenv
-from openai import APIError, HttpxBinaryResponseContent, OpenAI
+from openai import APIError, OpenAI
 
 SECONDS = 600  # how long an image may take
-SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "image/webp": ".webp"}
 
 
 def connect() -> OpenAI:
@@ -39,34 +37,23 @@ def connect() -> OpenAI:
 
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
-    found = reply.get(name) if isinstance(reply, dict) else None
-    if not found or not isinstance(found, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
-    return found
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
 
 
-def cheapest(client: OpenAI, kind: str) -> dict:
-    """Return the catalogue's cheapest model with this kind of output, free ones first.
+def cheapest(client: OpenAI, **query: str) -> dict:
+    """Return id and pricing of the cheapest model that fits the query, free ones first.
 
     https://openrouter.ai/docs/guides/overview/models
     """
-    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
-    return next(model for model in models if not model["id"].endswith(":batch"))
-
-
-def image_part(source: str) -> dict:
-    """Return the request's part for an image: a URL as it is, a file as a data URL."""
-    url = source
-    if not source.startswith(("https://", "http://")):
-        data = Path(source).read_bytes()
-        kind = image_type(data)
-        if not kind:
-            raise ValueError(f"{source} is not a PNG, JPEG, GIF or WebP image")
-        url = f"data:{kind};base64,{b64encode(data).decode()}"
-    return {"type": "image_url", "image_url": {"url": url}}
+    params = {"sort": "pricing-low-to-high", **query}
+    for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
+        name, pricing = model["id"], model["pricing"]
+        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
+            return {"id": name, "pricing": pricing}
+    raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
 def image_type(data: bytes) -> str | None:
@@ -77,10 +64,21 @@ def image_type(data: bytes) -> str | None:
     return next((kind for start, kind in starts.items() if data.startswith(start)), None)
 
 
+def image_part(source: str) -> dict:
+    """Return the request's part for an image: a URL as it is, a file as a data URL."""
+    url = source
+    if not source.startswith(("https://", "http://")):
+        data = Path(source).read_bytes()
+        if not image_type(data):
+            raise ValueError(f"{source} is not a PNG, JPEG, GIF or WebP image")
+        url = f"data:{image_type(data)};base64,{b64encode(data).decode()}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
 def generate(
     client: OpenAI, model: str, prompt: str, sources: list[str], parameters: dict
-) -> tuple[list, dict]:
-    """Return the images as they come, for decode(), and what is known of them (usage, id).
+) -> tuple[list, object]:
+    """Return the images as they come, for decode(), and the usage, with its cost in USD.
 
     Parameters are n, size, aspect_ratio and others:
     https://openrouter.ai/docs/guides/overview/multimodal/image-generation
@@ -88,23 +86,17 @@ def generate(
     body = {"model": model, "prompt": prompt, **parameters}
     if sources:
         body["input_references"] = [image_part(source) for source in sources]
-    response = client.post(
-        "/images", cast_to=HttpxBinaryResponseContent, body=body, options={"timeout": SECONDS}
-    )
-    reply = response.json()
-    images = field(reply, "data")
-    generation = response.response.headers.get("x-generation-id")
-    return images, {"usage": reply.get("usage"), "generation": generation}
+    reply = client.post("/images", cast_to=object, body=body, options={"timeout": SECONDS})
+    return field(reply, "data"), reply.get("usage")
 
 
-def decode(image: object) -> tuple[bytes, str]:
+def decode(image: dict) -> tuple[bytes, str]:
     """Return an image's bytes and file suffix, by its bytes; ValueError if it is not an image."""
-    text = image.get("b64_json") if isinstance(image, dict) else image
-    data = b64decode(str(text), validate=True)
-    suffix = ".svg" if b"<svg" in data[:1000] else SUFFIXES.get(image_type(data))
-    if not suffix:
+    data = b64decode(image["b64_json"], validate=True)
+    kind = "image/svg" if b"<svg" in data[:1000] else image_type(data)
+    if not kind:
         raise ValueError(f"not an image, but {data[:100]}")
-    return data, suffix
+    return data, kind.replace("image/", ".").replace("jpeg", "jpg")
 
 
 # --- The command line. Leave out what follows when you copy. ---
@@ -112,9 +104,6 @@ def decode(image: object) -> tuple[bytes, str]:
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-
-ENDINGS = r"\.(png|jpe?g|gif|webp|svg)"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -132,38 +121,25 @@ def main() -> None:
     args = parser.parse_intermixed_args()  # images may come after options
     names = ("n", "resolution", "aspect_ratio", "quality")
     parameters = {name: getattr(args, name) for name in names if getattr(args, name)}
-    prompt, base = args.prompt, args.output
+    prompt, base = args.prompt, args.output.with_suffix("")
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8-sig")
-    if re.fullmatch(ENDINGS, base.suffix):
-        base = base.with_suffix("")
-    old_names = re.escape(base.name) + r"(-\d+)?" + ENDINGS
-    taken = [file for file in base.parent.iterdir() if re.fullmatch(old_names, file.name)]
+    taken = [*base.parent.glob(f"{base.name}.*"), *base.parent.glob(f"{base.name}-1.*")]
     if taken and not args.force:
         sys.exit(f"{taken[0]} exists: choose another name, or overwrite it with --force.")
     client, start = connect(), time.monotonic()
-    model = args.model
-    if not model:
-        choice = cheapest(client, "image")
-        model = choice["id"]
-        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
+    model = {"id": args.model} if args.model else cheapest(client, output_modalities="image")
+    print(model, file=sys.stderr)
     part = base.with_name(f"{base.name}.part")
     part.touch()  # a place that can't be written to is found before it costs
-    try:
-        images, facts = generate(client, model, prompt, args.source, parameters)
-        print(f"[{model}, {facts}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
-        save(images, base, part)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def save(images: list, base: Path, part: Path) -> None:
-    """Write each image as a whole, print the files; exit with an error if one is not an image."""
+    part.unlink()
+    images, usage = generate(client, model["id"], prompt, args.source, parameters)
+    print(f"[usage {usage}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
     failures = []
     for number, image in enumerate(images, 1):
         try:
             data, suffix = decode(image)
-        except ValueError as error:  # the other images are kept
+        except (TypeError, LookupError, ValueError) as error:  # the other images are kept
             failures.append(f"image {number} of {len(images)}: {error}")
             continue
         name = base.name if len(images) == 1 else f"{base.name}-{number}"
@@ -175,16 +151,14 @@ def save(images: list, base: Path, part: Path) -> None:
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -59,11 +59,6 @@ def judge(client: OpenAI, model: str, prompt: str) -> tuple[str, str]:
     return verdict[1].upper() if verdict else "TIE", text
 
 
-def fill(template: str, values: dict[str, str]) -> str:
-    """Return the template with each {{name}} replaced, in one pass: values are not searched."""
-    return re.sub(r"{{(\w+)}}", lambda match: values.get(match[1], match[0]), template)
-
-
 def judge_pair(
     client: OpenAI, model: str, template: str, question: str, answers: list[str]
 ) -> tuple[int | None, list[str]]:
@@ -73,8 +68,10 @@ def judge_pair(
     """
     winners, texts = [], []
     for first, second in ((0, 1), (1, 0)):
-        values = {"question": question, "first": answers[first], "second": answers[second]}
-        verdict, text = judge(client, model, fill(template, values))
+        values = {"{{question}}": question}
+        values |= {"{{first}}": answers[first], "{{second}}": answers[second]}
+        prompt = "".join(values.get(part, part) for part in re.split("({{.*?}})", template))
+        verdict, text = judge(client, model, prompt)
         winners.append({"A": first, "B": second}.get(verdict))
         texts.append(text)
     return winners[0] if winners[0] == winners[1] else None, texts
@@ -89,7 +86,6 @@ from itertools import combinations
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "judge.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -101,55 +97,40 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="data instead of lines")
     args = parser.parse_args()
     data = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
-    question, answers = read_answers(data)
+    compared = json.loads(data.decode("utf-8-sig"))
+    answers = {row["asked"]: row["answer"] for row in compared["answers"] if not row["error"]}
+    if len(answers) < 2:
+        sys.exit("There are fewer than two whole answers to compare.")
     template = args.prompt.read_text(encoding="utf-8-sig")
     client = connect()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    points, pairs = [0.0] * len(answers), []
-    for one, two in combinations(range(len(answers)), 2):
-        texts = [answers[one]["answer"], answers[two]["answer"]]
-        winner, reasons = judge_pair(client, model, template, question, texts)
-        points[one] += 0.5 if winner is None else 1.0 - winner
-        points[two] += 0.5 if winner is None else float(winner)
-        models = [answers[one]["model"], answers[two]["model"]]
-        pairs.append({"models": models, "winner": winner, "texts": reasons})
-        result = "tie" if winner is None else models[winner]
-        print(f"[{models[0]} or {models[1]}: {result}]", *reasons, sep="\n", file=sys.stderr)
-    names = [answer["model"] for answer in answers]
-    ranking = sorted(zip(points, names, strict=True), reverse=True)
+    points, pairs = dict.fromkeys(answers, 0.0), []
+    for pair in combinations(answers, 2):
+        texts = [answers[name] for name in pair]
+        winner, reasons = judge_pair(client, model, template, compared["prompt"], texts)
+        for place, name in enumerate(pair):
+            points[name] += 0.5 if winner is None else float(winner == place)
+        result = "tie" if winner is None else pair[winner]
+        pairs.append({"models": pair, "winner": result, "texts": reasons})
+        print(f"[{' or '.join(pair)}: {result}]", *reasons, sep="\n", file=sys.stderr)
+    names = sorted(points, key=points.get, reverse=True)
     if args.json:
-        rows = [{"model": name, "points": score} for score, name in ranking]
-        print(json.dumps({"ranking": rows, "pairs": pairs}, ensure_ascii=False, indent=2))
+        ranking = [{"model": name, "points": points[name]} for name in names]
+        print(json.dumps({"ranking": ranking, "pairs": pairs}, ensure_ascii=False, indent=2))
     else:
-        for score, name in ranking:
-            print(f"{score:4.1f}  {name}")
-
-
-def read_answers(data: bytes) -> tuple[str, list[dict]]:
-    """Return the question and the whole answers that compare.py --json wrote."""
-    try:
-        compared = json.loads(data.decode("utf-8-sig"))
-        answers = [answer for answer in compared["answers"] if not answer["error"]]
-        texts = [compared["prompt"], *(answer["answer"] + answer["model"] for answer in answers)]
-    except (ValueError, KeyError, TypeError) as error:
-        sys.exit(f"The input is not what compare.py --json writes: {error!r}")
-    if len(answers) < 2:
-        sys.exit("There are fewer than two whole answers to compare.")
-    return texts[0], answers
+        print("\n".join(f"{points[name]:4.1f}  {name}" for name in names))
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

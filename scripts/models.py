@@ -19,7 +19,7 @@ from contextlib import suppress
 from dotenv import load_dotenv
 from openai import APIError, Omit, OpenAI
 
-SORTS = {  # https://openrouter.ai/docs/api/api-reference/models/list-all-models-and-their-properties
+SORTS = {
     "price": "pricing-low-to-high",
     "context": "context-high-to-low",
     "newest": "newest",
@@ -44,35 +44,29 @@ def connect() -> OpenAI:
     return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
+def field(reply: object, name: str) -> list:
+    """Return a list in a JSON reply; APIError with the server's error where there is none."""
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
+
+
 def find_models(client: OpenAI, query: dict) -> list[dict]:
     """Return the models that match the query, as the API describes them.
 
     Queries are q, sort, context, max_price (USD per million tokens), supported_parameters and
-    others: https://openrouter.ai/docs/guides/overview/models
+    others: https://openrouter.ai/docs/api/api-reference/models/list-all-models-and-their-properties
     """
     options = {"params": query, "headers": {"Authorization": Omit()}}  # the catalogue is public
     reply = client.get("/models", cast_to=object, options=options)
-    models = reply.get("data") if isinstance(reply, dict) else None
-    if not isinstance(models, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no models: {reply}", None, body=error)
-    return [model for model in models if isinstance(model.get("id"), str)]
-
-
-def price(model: dict, kind: str) -> float | None:
-    """Return a price ("prompt" or "completion") in USD per million tokens, None if unknown."""
-    try:
-        usd = float(model["pricing"][kind]) * 1_000_000
-    except (KeyError, TypeError, ValueError):
-        return None
-    return usd if usd >= 0 else None  # routers have prices of -1
+    return field(reply, "data") if reply != {"data": []} else []
 
 
 def is_free(model: dict) -> bool:
     """Return True if the model is free; a web search costs in any case."""
-    pricing = model.get("pricing") if isinstance(model.get("pricing"), dict) else {}
-    prices = [str(usd) for kind, usd in pricing.items() if kind != "web_search"]
-    return bool(prices) and all(re.fullmatch(r"0(\.0+)?", usd) for usd in prices)
+    prices = [float(usd) for kind, usd in model["pricing"].items() if kind != "web_search"]
+    return bool(prices) and not any(prices)
 
 
 # --- The command line. Leave out what follows when you copy. ---
@@ -80,8 +74,6 @@ def is_free(model: dict) -> bool:
 import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -103,15 +95,15 @@ def main() -> None:
     parser.add_argument("--batch", action="store_true", help="models of the Batch API instead")
     parser.add_argument("--json", action="store_true", help="everything the API says")
     args = parser.parse_args()
-    abilities = {"tools": args.tools, "structured_outputs": args.structured}
-    abilities["reasoning"] = args.reasoning
+    wanted = {"tools": args.tools, "structured_outputs": args.structured}
+    wanted["reasoning"] = args.reasoning
     inputs = {"image": args.vision, "video": args.video}
     query = {
         "q": args.search,
-        "supported_parameters": ",".join(name for name, wanted in abilities.items() if wanted),
-        "input_modalities": ",".join(name for name, wanted in inputs.items() if wanted),
+        "supported_parameters": ",".join(name for name in wanted if wanted[name]),
+        "input_modalities": ",".join(name for name in inputs if inputs[name]),
         "output_modalities": args.output,
-        "zdr": "true" if args.zdr else None,
+        "zdr": args.zdr,
         "context": args.context,
         "max_price": args.max_price,
         "sort": SORTS.get(args.sort),
@@ -123,37 +115,31 @@ def main() -> None:
     if args.json:
         print(json.dumps(models, ensure_ascii=False, indent=2))
     else:
-        print(f"{'model':50} {'$/M in':>8} {'$/M out':>8} {'context':>10}  takes, does")
         for model in models:
             print(row(model))
-    print(f"[{len(models)} models]", file=sys.stderr)
+    print(f"[{len(models)} models; USD per million tokens in and out]", file=sys.stderr)
 
 
 def row(model: dict) -> str:
     """Return a model's id, prices, context length, other inputs than text, and abilities."""
-    prices = [price(model, kind) for kind in ("prompt", "completion")]
-    costs = [f"{'?' if usd is None else format(usd, 'g'):>8}" for usd in prices]
-    architecture = model.get("architecture") or {}
-    facts = set(architecture.get("input_modalities") or []) - {"text"}
-    facts |= {"tools", "structured_outputs", "reasoning"} & set(
-        model.get("supported_parameters") or []
-    )
+    prices = [float(model["pricing"].get(kind) or 0) * 1e6 for kind in ("prompt", "completion")]
+    costs = " ".join(f"{usd:8g}" if usd >= 0 else f"{'varies':>8}" for usd in prices)
+    takes = set(model["architecture"]["input_modalities"]) - {"text"}
+    does = set(model["supported_parameters"]) & {"tools", "structured_outputs", "reasoning"}
     context = str(model.get("context_length") or "?")
-    return f"{model['id']:50} {' '.join(costs)} {context:>10}  {' '.join(sorted(facts))}".rstrip()
+    return f"{model['id']:50} {costs} {context:>10}  {' '.join(sorted(takes | does))}".rstrip()
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,33 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["openai>=2", "python-dotenv>=1"]
+# dependencies = ["openai>=3", "python-dotenv>=1"]
 # ///
 """Have a task planned, worked on in parallel, checked and put together by several models.
 
   python scripts/orchestrate.py "Compare three ways to store time zones in a database"
   python scripts/orchestrate.py "Plan a week in Busan" --worker MODEL --worker MODEL
-  git log -50 | python scripts/orchestrate.py "Write release notes" --trace run.jsonl
+  git log -50 | python scripts/orchestrate.py "Write release notes"
 
-Two to four requests per step and two more. A paid model needs a --cost that allows its prices.
+Two to four requests per step and two more.
 https://openrouter.ai/docs/guides/features/structured-outputs
 """
 
-import json
+import math
 import os
 import re
-import sys
-import threading
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from pathlib import Path
+from threading import Lock, Thread
 
 from dotenv import load_dotenv
-from openai import APIError, APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError, Timeout
-from pydantic import BaseModel, ValidationError, ValidationInfo, model_validator
+from openai import APIError, OpenAI
+from pydantic import BaseModel
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
-PROMPT = "orchestrate"  # _plan, _work, _check and _final
-TOKENS = 8000  # the longest answer, reasoning included
+REQUIRE = {"provider": {"require_parameters": True}}  # only providers that know schemas
 
 
 class Step(BaseModel, extra="forbid"):
@@ -43,27 +40,13 @@ class Step(BaseModel, extra="forbid"):
 
 
 class Plan(BaseModel, extra="forbid"):
-    """Steps in an order that can be kept, with the "models" and the most "steps" of the context."""
+    """What the planner answers."""
 
     steps: list[Step]
 
-    @model_validator(mode="after")
-    def can_be_done(self, info: ValidationInfo) -> "Plan":
-        """Refuse too many steps, equal or unknown names, and steps that wait for each other."""
-        graph, most = {step.name: step.needs for step in self.steps}, info.context["steps"]
-        names = {name for needs in graph.values() for name in needs} - graph.keys()
-        models = {step.model for step in self.steps} - set(info.context["models"])
-        if len(graph) < len(self.steps) or not 0 < len(graph) <= most:
-            raise ValueError(f"1 to {most} steps, please, each with a name of its own")
-        if names or models:
-            raise ValueError(f"there is no {', '.join(sorted(names | models))}")
-        order = list(TopologicalSorter(graph).static_order())  # a cycle is a ValueError, too
-        self.steps.sort(key=lambda step: order.index(step.name))
-        return self
-
 
 class Verdict(BaseModel, extra="forbid"):
-    """What the critic says of a result."""
+    """What the critic answers."""
 
     critique: str
     accepted: bool
@@ -71,152 +54,161 @@ class Verdict(BaseModel, extra="forbid"):
 
 @dataclass
 class Run:
-    """What all requests share: client, chief model, prompts, what is left to spend, the log."""
+    """What all requests share: prompts are those of plan, work, check and final."""
 
     client: OpenAI
-    model: str
+    model: str  # plans, checks and puts together
+    workers: list[str]  # the models for steps
     prompts: dict[str, str]
-    requests: int
-    usd: float
-    tell: Callable[..., None]
-    lock: threading.Lock
+    steps: int
+    requests: int  # left
+    usd: float  # left; a reply of unknown cost leaves nothing of it
+    log: Callable[[str], None]
+    lock: Lock
 
 
 def connect() -> OpenAI:
-    """Return the official client, set up for OpenRouter; ValueError without a usable key."""
-    load_dotenv(encoding="utf-8-sig")
+    """Return the official client set up for OpenRouter; ValueError without a usable key."""
+    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+        load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
-        raise ValueError("Set OPENROUTER_API_KEY: https://openrouter.ai/keys has free ones.")
-    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):  # the client would send these, too
-        os.environ.pop(f"OPENAI_{name}", None)
+        raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
+        os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    http = DefaultHttpxClient(timeout=Timeout(120, connect=10), event_hooks={"response": [limit]})
-    return OpenAI(base_url=url, api_key=key, http_client=http, max_retries=0)  # retries cost quota
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, text: str = "") -> None:
-    """Raise APIError unless the reply is a whole answer: HTTP 200 brings errors, too."""
-    choice = next(iter(getattr(reply, "choices", None) or []), None)
-    message, end = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
-    answer = text or getattr(message, "content", None) or getattr(message, "tool_calls", None)
-    error = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if error or not answer or end not in ("stop", "tool_calls"):
-        why = {"length": "token limit, reasoning included", "stop": "no text", None: "it broke off"}
-        what = f"The answer is {'incomplete' if answer else 'empty'}: {why.get(end, end)}"
-        raise APIError(what, None, body=reply if isinstance(reply, str) else error)
+def check(reply: object, streamed: object = None) -> None:
+    """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
+    choice = reply.choices[0] if getattr(reply, "choices", None) else None
+    message = streamed or getattr(choice, "message", None)
+    content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
+    text = content if isinstance(content, str) else ""
+    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    said = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if said or not whole:
+        what = f"The answer is not whole (finish_reason: {reason})"
+        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error.partial = f"{text}\n" if text and not streamed else ""
+        raise error
 
 
-def fill(template: str, values: dict[str, str]) -> str:
-    """Return the template with each {{name}} replaced, in one pass; ValueError names all misfits.
-
-    Values are never scanned again, so that a text with {{x}} in it is safe.
-    """
-    names = set(re.findall(r"{{(\w+)}}", template))
-    wrong = [f"{name} has no value (--set {name}=...)" for name in sorted(names - values.keys())]
-    wrong += [
-        f"{name} has no {{{{{name}}}}} in the prompt" for name in sorted(values.keys() - names)
-    ]
-    if wrong:
-        raise ValueError(f"The prompt and the values do not fit: {', '.join(wrong)}.")
-    return re.sub(r"{{(\w+)}}", lambda match: values[match[1]], template)
-
-
-def ask(run: Run, stage: str, step: Step | None, values: dict, talk: list) -> str:
-    """Return the answer to a stage's prompt and the talk since; APIError unless it is whole.
-
-    Every request has an equal share of the money left, and its price is capped so that it stays
-    within (https://openrouter.ai/docs/guides/routing/provider-selection#max-price).
-    """
-    model, start = step.model if stage == "work" else run.model, time.monotonic()
-    messages = [{"role": "user", "content": fill(run.prompts[stage], values)}, *talk]
-    request = {"model": model, "messages": messages, "max_tokens": TOKENS}
-    if shape := {"plan": Plan, "check": Verdict}.get(stage):
-        schema = {"name": stage, "strict": True, "schema": shape.model_json_schema()}
-        request["response_format"] = {"type": "json_schema", "json_schema": schema}
-    # A token is at least a byte, and what a chat template adds is less than 1000 tokens.
-    size = len(json.dumps(request, ensure_ascii=False).encode()) + 1000 + TOKENS
-    with run.lock:
-        if run.requests < 1 + (stage != "final") or run.usd < 0:  # the end has one kept for it
-            raise ValueError("the budget is used up")
-        share = run.usd / run.requests
-        run.requests, run.usd = run.requests - 1, run.usd - share
-    cap = f"{share / size * 1_000_000:.9f}"  # USD per million tokens
-    prices = {"prompt": cap, "completion": cap, "request": "0"}
-    extra = {"provider": {"max_price": prices, "require_parameters": True}}
-    completion = run.client.chat.completions.create(**request, extra_body=extra)
-    cost = getattr(getattr(completion, "usage", None), "cost", None)
-    with run.lock:
-        run.usd += 0 if cost is None else share - cost
-    check(completion)
-    answer, note = completion.choices[0].message.content, report(completion, start)[1:-1]
-    run.tell(stage, step, note, model=model, messages=messages, answer=answer)
-    return answer
-
-
-def make_plan(run: Run, task: str, context: dict) -> Plan:
-    """Return a plan; one that makes no sense is refused, with the reason, and asked for again."""
-    values = {"task": task, "steps": str(context["steps"]), "models": ", ".join(context["models"])}
-    talk = []
-    for _ in range(2):
-        answer = ask(run, "plan", None, values, talk)
-        try:
-            return Plan.model_validate_json(answer, context=context)
-        except ValidationError as error:
-            wrong = "; ".join(f"{e['msg']} {e['loc'] or ''}".strip() for e in error.errors())
-        run.tell("plan", None, f"refused: {wrong}")
-        talk = [{"role": "assistant", "content": answer}, {"role": "user", "content": wrong}]
-    raise APIError(f"No plan that makes sense: {wrong}", None, body=None)
-
-
-def take_step(run: Run, task: str, step: Step, running: dict, results: dict) -> None:
-    """Wait for what the step needs, work, have it checked, redo it once; fill in its result."""
-    for name in step.needs:
-        running[name].join()
-    given, result, talk = {name: results[name] for name in step.needs}, results[step.name], []
-    values = {"task": task, "step": step.task, "results": list_results(given)}
+def cost(usage: object) -> float | None:
+    """Return USD, with your own key at a provider (BYOK) also its charge; None if unknown."""
+    is_byok = getattr(usage, "is_byok", False)
     try:
-        if missing := [name for name in given if not given[name]["answer"]]:
-            raise ValueError(f"no result of {', '.join(missing)}")
+        charge = usage.cost_details["upstream_inference_cost"] if is_byok else 0
+        return float(usage.cost) + float(charge)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def ask(
+    run: Run, stage: str, model: str, values: dict, turns: list[dict], form: type | None
+) -> str:
+    """Return the answer to a stage's prompt; APIError unless it is whole and the budget lasts."""
+    with run.lock:
+        reserve = 0 if stage == "final" else 1  # a request is kept for the end
+        if run.requests <= reserve or run.usd <= 0:
+            raise APIError("The budget is used up", None, body=None)
+        run.requests -= 1
+    prompt = "".join(values.get(part, part) for part in re.split("({{.*?}})", run.prompts[stage]))
+    request = {"model": model, "messages": [{"role": "user", "content": prompt}, *turns]}
+    if form:
+        schema = {"name": stage, "strict": True, "schema": form.model_json_schema()}
+        request["response_format"] = {"type": "json_schema", "json_schema": schema}
+        request["extra_body"] = REQUIRE
+    completion = run.client.chat.completions.create(**request)
+    price = cost(getattr(completion, "usage", None))
+    with run.lock:
+        run.usd -= math.inf if price is None else price
+    check(completion)
+    run.log(f"{stage}: {completion.model}, {'cost unknown' if price is None else f'${price:.6f}'}")
+    return completion.choices[0].message.content.encode(errors="replace").decode()
+
+
+def read_plan(run: Run, text: str) -> dict[str, Step]:
+    """Return the steps by name; ValueError for a plan that can't be worked on."""
+    steps = {step.name: step for step in Plan.model_validate_json(text).steps}
+    needed = {name for step in steps.values() for name in step.needs}
+    unknown = needed - steps.keys() | {step.model for step in steps.values()} - {*run.workers}
+    if unknown or not 0 < len(steps) <= run.steps:
+        raise ValueError(f"{len(steps)} of at most {run.steps} steps, unknown names: {unknown}")
+    TopologicalSorter({name: step.needs for name, step in steps.items()}).prepare()  # no cycles
+    return steps
+
+
+def make_plan(run: Run, task: str) -> dict[str, Step]:
+    """Return the steps by name; a plan that makes no sense is asked for once more."""
+    values = {"{{task}}": task, "{{steps}}": str(run.steps), "{{models}}": ", ".join(run.workers)}
+    turns = []
+    for _ in range(2):
+        answer = ask(run, "plan", run.model, values, turns, Plan)
+        try:
+            return read_plan(run, answer)
+        except ValueError as error:
+            problem = f"The plan makes no sense: {error}"
+        turns = [{"role": "assistant", "content": answer}, {"role": "user", "content": problem}]
+    raise APIError(problem, None, body=None)
+
+
+def take_step(run: Run, task: str, step: Step, results: dict) -> None:
+    """Work on a step, have it checked, redo it once; results[step.name] has answer and doubt."""
+    result, turns = results[step.name], []
+    needed = {name: results[name] for name in step.needs}
+    values = {"{{task}}": task, "{{step}}": step.task, "{{results}}": list_results(needed)}
+    try:
         for _ in range(2):
-            answer = ask(run, "work", step, values, talk)
-            result.update(answer=answer, doubt="not checked")
-            text = ask(run, "check", step, {**values, "answer": answer}, [])
-            verdict = Verdict.model_validate_json(text)
-            result["doubt"] = "" if verdict.accepted else f"not accepted: {verdict.critique}"
+            answer = ask(run, "work", step.model, values, turns, None)
+            result |= {"answer": answer, "doubt": "not checked"}
+            values["{{answer}}"] = answer
+            verdict = Verdict.model_validate_json(ask(run, "check", run.model, values, [], Verdict))
+            result["doubt"] = "" if verdict.accepted else verdict.critique
             if verdict.accepted:
-                return
-            run.tell("check", step, result["doubt"])
-            talk = [{"role": "assistant", "content": answer}]
-            talk += [{"role": "user", "content": verdict.critique}]
-    except (*FAILURES, ValueError) as error:
-        why = explain(error) if isinstance(error, FAILURES) else error
-        result["doubt"] += f" ({why})"
-        run.tell("step", step, result["doubt"])
+                break
+            turns = [{"role": "assistant", "content": answer}]
+            turns += [{"role": "user", "content": verdict.critique}]
+    except Exception as error:  # the other steps go on
+        result["doubt"] += f" ({error})"
+    run.log(f"{step.name}: {result['doubt'] or 'accepted'}")
 
 
 def list_results(results: dict[str, dict]) -> str:
     """Return results as text, those in doubt marked."""
     marks = {name: "UNCERTAIN: " if result["doubt"] else "" for name, result in results.items()}
-    texts = (f"# {mark}{name}\n{results[name]['answer']}" for name, mark in marks.items())
-    return "\n\n".join(texts) or "-"
+    return "\n\n".join(f"# {marks[name]}{name}\n{results[name]['answer']}" for name in results)
 
 
-def orchestrate(run: Run, task: str, context: dict, results: dict) -> str:
+def orchestrate(run: Run, task: str, results: dict) -> str:
     """Return the answer to the task; results fills with each step's "answer" and "doubt"."""
-    plan, running = make_plan(run, task, context), {}
-    for step in plan.steps:
-        run.tell("plan", step, f"for {step.model}, needs {', '.join(step.needs) or 'nothing'}")
-        results[step.name] = {"answer": "", "doubt": "not done"}
-        job = (run, task, step, running, results)
-        running[step.name] = threading.Thread(target=take_step, args=job, daemon=True)
-    for thread in running.values():
-        thread.start()
-    while any(thread.is_alive() for thread in running.values()):
-        time.sleep(0.05)  # on Windows, Ctrl-C would have to wait for join()
+    steps = make_plan(run, task)
+    order = TopologicalSorter({name: step.needs for name, step in steps.items()})
+    order.prepare()
+    while order.is_active():
+        ready = order.get_ready()
+        results |= {name: {"answer": "", "doubt": "not done"} for name in ready}
+        jobs = [(run, task, steps[name], results) for name in ready]
+        threads = [Thread(target=take_step, args=job, daemon=True) for job in jobs]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(0.05)  # on Windows, Ctrl-C would have to wait for join()
+        order.done(*ready)
     if not any(result["answer"] for result in results.values()):
-        raise APIError("No step was done", None, body=None)
-    return ask(run, "final", None, {"task": task, "results": list_results(results)}, [])
+        raise APIError(f"No step was done: {results}", None, body=None)
+    values = {"{{task}}": task, "{{results}}": list_results(results)}
+    return ask(run, "final", run.model, values, [], None)
+
+
+# --- The command line. Leave out what follows when you copy. ---
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+
+PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 
 
 def main() -> int:
@@ -227,116 +219,59 @@ def main() -> int:
     parser.add_argument("--worker", action="append", help="a model for steps (default: -m)")
     parser.add_argument("--steps", type=int, default=6, help="at most (default: 6)")
     parser.add_argument("--requests", type=int, default=20, help="at most (default: 20)")
-    parser.add_argument("--cost", type=float, default=0.05, help="USD at most (default: 0.05)")
-    parser.add_argument("--trace", metavar="FILE", help="every request, added as JSON lines")
-    parser.add_argument("--prompt", default=PROMPT, help="prompt files, without _plan and so on")
+    parser.add_argument("--cost", type=float, default=0.05, help="USD, about (default: 0.05)")
+    parser.add_argument("--prompt", type=Path, default=PROMPTS, help="folder of the prompts")
     args = parser.parse_args()
-    task, stages = read_input(args.task), ("plan", "work", "check", "final")
-    prompts = {stage: read_prompt(f"{args.prompt}_{stage}") for stage in stages}
+    task = " ".join(args.task)
+    if not sys.stdin.isatty():
+        task += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+    if not task.strip():
+        sys.exit("Give a task as an argument or through a pipe.")
+    stages = ("plan", "work", "check", "final")
+    files = {stage: args.prompt / f"orchestrate_{stage}.txt" for stage in stages}
+    prompts = {stage: file.read_text(encoding="utf-8-sig") for stage, file in files.items()}
     client = connect()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-
-    def tell(stage: str, step: Step | None, note: str, **more: object) -> None:
-        line = {"time": time.time(), "stage": stage, "step": step and step.name, "note": note}
-        with run.lock:
-            print(f"[{stage}{' ' + step.name if step else ''}: {note}]", file=sys.stderr)
-            if args.trace:
-                with Path(args.trace).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({**line, **more}, ensure_ascii=False) + "\n")
-
-    context = {"models": args.worker or [model], "steps": args.steps}
-    budget, results = (args.requests, args.cost), {}
-    run = Run(client, model, prompts, *budget, tell, threading.Lock())
+    budget = (args.steps, args.requests, args.cost)
+    run = Run(client, model, args.worker or [model], prompts, *budget, log, Lock())
+    results, answer = {}, ""
     try:
-        print(orchestrate(run, task, context, results))
-    except (*FAILURES, ValueError, KeyboardInterrupt):
-        if results:
-            print(list_results(results))
-        raise
-    if doubts := [f"- {name}: {r['doubt']}" for name, r in results.items() if r["doubt"]]:
-        print("\nUncertain:", *doubts, sep="\n")
+        answer = orchestrate(run, task.strip(), results)
+    finally:  # what came is not lost
+        print(answer or list_results(results))
+    doubts = [f"- {name}: {result['doubt']}" for name, result in results.items() if result["doubt"]]
+    print("\nUncertain:" if doubts else "", *doubts, sep="\n", end="")
     return int(not all(result["answer"] for result in results.values()))
 
 
-# From here on, the same in every script.
-
-
-def read_prompt(name: str) -> str:
-    """Return a prompt's text: NAME.txt in prompts/ or beside this script, or any file."""
-    here = Path(__file__).resolve().parent
-    files = [folder / f"{name}.txt" for folder in (here.parent / "prompts", here / "prompts", here)]
-    file = next((file for file in files if file.is_file()), Path(name))
-    return file.read_text(encoding="utf-8-sig").strip()
-
-
-def read_input(words: list[str]) -> str:
-    """Return the words of the command line, then what was piped in; ValueError without any."""
-    text = " ".join(word for word in words if word != "-")
-    if "-" in words or not sys.stdin.isatty():
-        text += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not text.strip():
-        raise ValueError("There is no text: write it after the command, or pipe it in.")
-    return text.strip()
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered and at what price: model, provider, tokens in + out, USD, seconds."""
-    usage, facts = getattr(reply, "usage", None), [reply.model, getattr(reply, "provider", None)]
-    if usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append(f"${usage.cost:.6f}" if getattr(usage, "cost", None) is not None else None)
-    return f"[{', '.join(filter(None, facts))}, {time.monotonic() - start:.1f} s]"
-
-
-REPLY_SECONDS = 600
-
-
-def limit(response: object) -> None:
-    """Give a whole reply a time limit: keep-alives reset the timeout, which is one of silence."""
-    parts, end = response.iter_raw, time.monotonic() + REPLY_SECONDS
-
-    def in_time(part: bytes) -> bytes:
-        if time.monotonic() > end:
-            raise APITimeoutError(response.request)
-        return part
-
-    response.iter_raw = lambda *size: map(in_time, parts(*size))
-
-
-# What a request can raise; before openai 3 a stream that breaks raises httpx's own error.
-httpx = sys.modules.get("httpx2") or sys.modules["httpx"]
-FAILURES = (OpenAIError, httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError)
+def log(text: str) -> None:
+    """Print a line of progress."""
+    print(f"[{' '.join(text.split())}]", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
-    """Return a failure in one line: what the server and the provider said, and what to do."""
-    body = getattr(error, "body", None)
-    if not isinstance(body, dict):
-        page = "<html" in str(body or error).lower()
-        body = {"message": "a web page, no API (OPENROUTER_BASE_URL?)" if page else body or error}
-    code, more = getattr(error, "status_code", body.get("code")), body.get("metadata") or {}
-    bad_json = isinstance(error, json.JSONDecodeError) and "The reply is not JSON"
-    said = [bad_json, code, body.get("message"), more.get("raw"), error.__cause__]
-    said = ": ".join(" ".join(str(part).split())[:300].rstrip(".") for part in said if part)
-    do = {401: "check OPENROUTER_API_KEY", 402: "add credits", 429: "wait a minute, or to 0:00 UTC"}
-    hint = "check the network" if error.__cause__ else "retry, or change request or model"
-    if models := (body.get("availability") or {}).get("fallback_models"):
-        hint = f"use {' or '.join(models)}"
-    return f"{said} ({do.get(code, hint)})"
+    """Return an error as one line: what the server, the provider or the system said."""
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
+    key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
-    except FAILURES as error:
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(getattr(error, "partial", ""), end="")
         sys.exit(explain(error))
-    except (ImportError, OSError, ValueError) as error:
-        wrong = "A prompt, the input or .env is not UTF-8 text: save it as UTF-8."
-        print(wrong if isinstance(error, UnicodeError) else error, file=sys.stderr)
-        sys.exit(2)

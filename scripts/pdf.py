@@ -4,7 +4,6 @@
 # ///
 """Ask one or more PDFs, files or URLs, with a parser that is free.
 
-  python scripts/pdf.py "What does it cost?" offer.pdf
   python scripts/pdf.py "What is different?" old.pdf https://example.com/new.pdf
   python scripts/pdf.py "What is the total?" scan.pdf --engine mistral-ocr     (costs)
 
@@ -65,20 +64,15 @@ def pdf_part(source: str) -> dict:
 
 
 def ask(
-    client: OpenAI, model: str, system: str, question: str, sources: list[str], engine: str = ENGINE
+    client: OpenAI, model: str, question: str, sources: list[str], engine: str = ENGINE
 ) -> ChatCompletion:
-    """Return the completion for a question about PDFs; APIError unless it is whole.
-
-    Engines: https://openrouter.ai/docs/guides/overview/multimodal/pdfs
-    """
-    parts = [pdf_part(source) for source in sources]
-    messages = [
-        {"role": "system", "content": system},
-        {"role": "user", "content": [{"type": "text", "text": question}, *parts]},
-    ]
+    """Return the completion for a question about PDFs; APIError unless it is whole."""
+    content = [{"type": "text", "text": question}, *map(pdf_part, sources)]
     parser = {"id": "file-parser", "pdf": {"engine": engine}}
     completion = client.chat.completions.create(
-        model=model, messages=messages, extra_body={"plugins": [parser]}
+        model=model,
+        messages=[{"role": "user", "content": content}],
+        extra_body={"plugins": [parser]},
     )
     check(completion)
     return completion
@@ -91,7 +85,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "pdf.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
 
 
 def main() -> None:
@@ -106,36 +100,25 @@ def main() -> None:
     question = args.question
     if question == "-":
         question = sys.stdin.buffer.read().decode("utf-8-sig")
-    system = args.prompt.read_text(encoding="utf-8-sig")
+    question = f"{args.prompt.read_text(encoding='utf-8-sig')}\n{question}"
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    completion = ask(client, model, system, question, args.source, args.engine)
+    completion = ask(client, model, question, args.source, args.engine)
     print(completion.choices[0].message.content)
-    print(report(completion, start), file=sys.stderr)
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
+    facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

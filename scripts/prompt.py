@@ -57,17 +57,15 @@ def fill(template: str, values: dict[str, str]) -> str:
 
     What is inserted is not searched for placeholders again.
     """
-    names = {match[1] for match in PLACEHOLDER.finditer(template)}
+    defaults = dict(PLACEHOLDER.findall(template))
     required = {match[1] for match in PLACEHOLDER.finditer(template) if match[2] is None}
-    missing, unknown = sorted(required - values.keys()), sorted(values.keys() - names)
+    missing, unknown = sorted(required - values.keys()), sorted(values.keys() - defaults.keys())
     if missing or unknown:
         raise ValueError(f"Without a value: {missing}. Not in the prompt: {unknown}")
     return PLACEHOLDER.sub(lambda match: values.get(match[1], match[2]), template)
 
 
-def complete(
-    client: OpenAI, model: str, prompt: str, parameters: dict | None = None
-) -> ChatCompletion:
+def complete(client: OpenAI, model: str, prompt: str, parameters: dict) -> ChatCompletion:
     """Return the completion of one prompt; APIError unless its answer is whole."""
     messages = [{"role": "user", "content": prompt}]
     completion = client.chat.completions.create(
@@ -87,7 +85,6 @@ from pathlib import Path
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -101,7 +98,7 @@ def main() -> None:
     parser.add_argument("-o", type=parameter, action="append", default=[], metavar="NAME=JSON")
     args = parser.parse_args()
     if not args.name:
-        print(list_prompts())
+        list_prompts()
         return
     path = PROMPTS / f"{args.name}.txt"
     template = (path if path.is_file() else Path(args.name)).read_text(encoding="utf-8-sig")
@@ -125,37 +122,32 @@ def main() -> None:
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
-def list_prompts() -> str:
-    """Return a line per prompt: its name, its placeholders, its first line."""
-    lines = []
+def list_prompts() -> None:
+    """Print a line per prompt: its name, its placeholders, its first line."""
     for path in sorted(PROMPTS.glob("*.txt")):
         text = path.read_text(encoding="utf-8-sig").strip()
-        names = ", ".join(dict.fromkeys(match[1] for match in PLACEHOLDER.finditer(text)))
-        lines.append(f"{path.stem:20}  {names:20}  {text.splitlines()[0][:60]}")
-    return "\n".join(lines)
+        names = ", ".join(dict(PLACEHOLDER.findall(text)))
+        print(f"{path.stem:20}  {names:20}  {text.splitlines()[0][:60]}")
 
 
 def parameter(text: str) -> tuple[str, object]:
     """Return name and value of NAME=JSON; a value that is not JSON is text."""
     name, value = text.split("=", 1)
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    with suppress(ValueError):
+        value = json.loads(value)
+    return name, value
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@
   python scripts/prompt_caching.py "What is it for?" "What can go wrong?" scripts/chat.py
   cat book.txt | python scripts/prompt_caching.py "Who dies?" "Who is to blame?" -
 
-Costs money: the text is sent with each question. Most models cache texts from 1,024 tokens on, some
-from 4,096; writing to the cache can cost more, reading from it costs a half to a tenth.
+Costs money. Most models cache texts from 1,024 tokens on, some from 4,096; writing to the cache can
+cost more, reading from it costs a half to a tenth.
 https://openrouter.ai/docs/guides/best-practices/prompt-caching
 """
 
@@ -33,7 +33,7 @@ def connect() -> OpenAI:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
 def check(reply: object, streamed: object = None) -> None:
@@ -51,22 +51,16 @@ def check(reply: object, streamed: object = None) -> None:
         raise error
 
 
-def ask_about(
-    client: OpenAI, model: str, instructions: str, text: str, question: str, session: str
-) -> ChatCompletion:
+def ask_about(client: OpenAI, model: str, text: str, question: str, session: str) -> ChatCompletion:
     """Return the completion for a question about a text; APIError unless it is whole.
 
     Everything up to cache_control is the same in each request and is cached, by models that need
-    no such mark as well. One session keeps one provider, which has the cache:
-    https://openrouter.ai/docs/guides/best-practices/prompt-caching
+    no such mark as well. One session keeps one provider, which has the cache.
     """
-    shared = [
-        {"type": "text", "text": instructions},
-        {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}},
-    ]
+    cached = {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}
     completion = client.chat.completions.create(
         model=model,
-        messages=[{"role": "system", "content": shared}, {"role": "user", "content": question}],
+        messages=[{"role": "system", "content": [cached]}, {"role": "user", "content": question}],
         extra_body={"session_id": session},
     )
     check(completion)
@@ -82,7 +76,7 @@ from pathlib import Path
 from uuid import uuid4
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "prompt_caching.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model", "provider", "usage", "cache_discount"}
 
 
 def main() -> None:
@@ -94,50 +88,27 @@ def main() -> None:
     parser.add_argument("--prompt", type=Path, default=PROMPT, metavar="FILE")
     args = parser.parse_args()
     data = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
-    text = data.decode("utf-8-sig")
-    if not text.strip():
-        sys.exit("There is no text to ask about.")
-    instructions = args.prompt.read_text(encoding="utf-8-sig")
+    text = args.prompt.read_text(encoding="utf-8-sig") + data.decode("utf-8-sig")
     client, session = connect(), uuid4().hex
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     for question in args.question:
         start = time.monotonic()
-        completion = ask_about(client, model, instructions, text, question, session)
+        completion = ask_about(client, model, text, question, session)
         print(completion.choices[0].message.content)
-        print(cache_report(completion), report(completion, start), file=sys.stderr)
-
-
-def cache_report(completion: ChatCompletion) -> str:
-    """Return how many tokens were read from the cache and written to it, and USD saved if known."""
-    details = getattr(completion.usage, "prompt_tokens_details", None)
-    names = ["cached_tokens", "cache_write_tokens"]
-    facts = [f"{name} {getattr(details, name, '?')}" for name in names]
-    facts.append(f"cache_discount {getattr(completion, 'cache_discount', '?')}")
-    return f"[{', '.join(facts)}]"
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
+        facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+        print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def connect() -> OpenAI:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
 def check(reply: object, streamed: object = None) -> None:
@@ -57,8 +57,7 @@ def ask(
     """Yield each piece of the thoughts and of the answer with its chunk; the last has the usage.
 
     APIError at the end unless the answer is whole. Reasoning is {"effort": "low"},
-    {"max_tokens": 2000} or {"enabled": True}:
-    https://openrouter.ai/docs/guides/best-practices/reasoning-tokens
+    {"max_tokens": 2000} or {"enabled": True}.
     """
     answer, end = ChatCompletionMessage(role="assistant", content="", refusal=""), None
     with client.chat.completions.create(
@@ -67,13 +66,12 @@ def ask(
         for chunk in stream:
             choice = chunk.choices[0] if chunk.choices else None  # the usage comes without one
             delta = getattr(choice, "delta", None)
-            thought = getattr(delta, "reasoning", None)
             text = getattr(delta, "content", None) or ""
             answer.content += text
             answer.refusal += getattr(delta, "refusal", None) or ""
             if getattr(choice, "finish_reason", None):
                 end = chunk
-            yield thought if isinstance(thought, str) else "", text, chunk
+            yield getattr(delta, "reasoning", None) or "", text, chunk
     check(end, answer)
 
 
@@ -85,7 +83,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "chat.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model", "provider", "usage"}
 
 
 def main() -> None:
@@ -101,58 +99,39 @@ def main() -> None:
         question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
     if not question.strip():
         sys.exit("Give a question as an argument or through a pipe.")
-    messages = [{"role": "system", "content": args.prompt.read_text(encoding="utf-8-sig")}]
-    messages.append({"role": "user", "content": question.strip()})
+    system = args.prompt.read_text(encoding="utf-8-sig")
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     reasoning = {"effort": args.effort} if args.effort else {"enabled": True}
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    last = show(ask(client, model, messages, reasoning))
-    details = getattr(last.usage, "completion_tokens_details", None)
-    print(f"[reasoning_tokens {getattr(details, 'reasoning_tokens', '?')}]", file=sys.stderr)
-    print(report(last, start), file=sys.stderr)
-
-
-def show(pieces: Iterator[tuple[str, str, ChatCompletionChunk]]) -> ChatCompletionChunk:
-    """Print thoughts (stderr) and answer (stdout) as they come; return the last chunk."""
-    dim, plain = ("\x1b[2m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    dim, plain = ("\x1b[2m", "\x1b[0m\n") if sys.stderr.isatty() else ("", "\n")
     thinking = answering = False
     try:
-        for thought, text, last in pieces:
+        for thought, text, completion in ask(client, model, messages, reasoning):
             if thought:
-                print(f"{dim}{thought}{plain}", end="", file=sys.stderr, flush=True)
+                print(dim + thought, end="", file=sys.stderr, flush=True)
                 thinking = True
             if text:
-                print(end="\n" if thinking else "", file=sys.stderr)
+                print(end=plain if thinking else "", file=sys.stderr)
                 print(text, end="", flush=True)
                 thinking, answering = False, True
     finally:
-        print(end="\n" if thinking else "", file=sys.stderr)
+        print(end=plain if thinking else "", file=sys.stderr)
         print(end="\n" if answering else "")
-    return last
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
+    facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -35,22 +35,23 @@ def connect() -> OpenAI:
 
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
-    found = reply.get(name) if isinstance(reply, dict) else None
-    if not found or not isinstance(found, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
-    return found
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
 
 
-def cheapest(client: OpenAI, kind: str) -> dict:
-    """Return the catalogue's cheapest model with this kind of output, free ones first.
+def cheapest(client: OpenAI, **query: str) -> dict:
+    """Return id and pricing of the cheapest model that fits the query, free ones first.
 
     https://openrouter.ai/docs/guides/overview/models
     """
-    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
-    return next(model for model in models if not model["id"].endswith(":batch"))
+    params = {"sort": "pricing-low-to-high", **query}
+    for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
+        name, pricing = model["id"], model["pricing"]
+        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
+            return {"id": name, "pricing": pricing}
+    raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
 def rerank(
@@ -80,8 +81,6 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
-
 
 def main() -> None:
     """Read the command line and the documents, have them ranked, print them."""
@@ -90,57 +89,42 @@ def main() -> None:
     parser.add_argument("file", nargs="*", help='text files; none, or "-": read the pipe')
     parser.add_argument("--paragraphs", action="store_true", help="order paragraphs, not lines")
     parser.add_argument("--top", type=int, metavar="N", help="only the best (default: all)")
-    parser.add_argument("--json", action="store_true", help="score, file, line and text of each")
+    parser.add_argument("--json", action="store_true", help="score, file and text of each")
     parser.add_argument("-m", "--model", help="default: the cheapest, free ones first")
     args = parser.parse_intermixed_args()  # files may come after options
     passages = []
     for name in args.file or ["-"]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        for line, text in split(data.decode("utf-8-sig"), args.paragraphs):
-            passages.append({"file": name, "line": line, "text": text})
+        for text in re.split(r"\n\s*\n" if args.paragraphs else r"\n", data.decode("utf-8-sig")):
+            if text.strip():
+                passages.append({"file": name, "text": text.strip()})
     if not passages:
         sys.exit("There is no text to order.")
     client, start = connect(), time.monotonic()
-    model = args.model
-    if not model:
-        choice = cheapest(client, "rerank")
-        model = choice["id"]
-        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
+    model = {"id": args.model} if args.model else cheapest(client, output_modalities="rerank")
+    print(model, file=sys.stderr)
     documents = [passage["text"] for passage in passages]
-    ranked, reply = rerank(client, model, args.question, documents, args.top)
+    ranked, reply = rerank(client, model["id"], args.question, documents, args.top)
     results = [{"score": score, **passages[place]} for score, place in ranked]
     if args.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     else:
         for result in results:
-            place = "" if result["file"] == "-" else f"{result['file']}:{result['line']}  "
+            place = "" if result["file"] == "-" else f"{result['file']}  "
             print(f"{result['score']:.3f}  {place}{' '.join(result['text'].split())}")
-    seconds = time.monotonic() - start
-    print(f"[{reply.get('model')}, usage {reply.get('usage')}, {seconds:.1f} s]", file=sys.stderr)
-
-
-def split(text: str, paragraphs: bool) -> list[tuple[int, str]]:
-    """Return line number and text of each line, or of each paragraph, that is not blank."""
-    passages, line = [], 1
-    for passage in re.split(r"(\n\s*\n)" if paragraphs else r"(\n)", text):
-        if passage.strip():
-            passages.append((line, passage.strip()))
-        line += passage.count("\n")
-    return passages
+    print(f"[usage {reply.get('usage')}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 # ///
 """Ask through the Responses API, and go on: the whole conversation is sent each time.
 
-  python scripts/responses.py "What is the capital of France?"
   python scripts/responses.py "What is the capital of France?" --then "Since when?"
 
 https://openrouter.ai/docs/api_reference/responses/overview
@@ -31,28 +30,19 @@ def connect() -> OpenAI:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check_response(response: Response) -> None:
-    """Raise APIError unless the response is a whole answer; HTTP 200 can bring an error, too.
-
-    https://openrouter.ai/docs/api_reference/responses/error-handling
-    """
-    output = getattr(response, "output", None) or []
-    error, status = getattr(response, "error", None), getattr(response, "status", None)
-    text = response.output_text if output else ""
-    if text and status == "completed" and not error:
-        return
-    parts = [part for item in output for part in getattr(item, "content", None) or []]
-    body = next((part.refusal for part in parts if part.type == "refusal"), None)
-    if error:
-        fields = {name: getattr(error, name, None) for name in ("code", "message", "metadata")}
-        body = error if isinstance(error, str) else fields
-    reason = getattr(getattr(response, "incomplete_details", None), "reason", None)
-    failure = APIError(f"The answer is not whole ({reason or status})", None, body=body)
-    failure.partial = f"{text}\n" if text else ""
-    raise failure
+def check_response(response: object) -> None:
+    """Raise APIError unless the response is a whole answer; HTTP 200 can bring an error, too."""
+    text = response.output_text if getattr(response, "output", None) else ""
+    status, said = getattr(response, "status", None), getattr(response, "error", None)
+    if said or not text or status != "completed":
+        why = getattr(response, "incomplete_details", None) or getattr(response, "output", None)
+        body = said.to_dict(warnings=False) if hasattr(said, "to_dict") else said
+        error = APIError(f"The answer is not whole ({status}): {why}", None, body=body)
+        error.partial = f"{text}\n" if text else ""
+        raise error
 
 
 def ask(
@@ -81,7 +71,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "chat.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
 
 
 def main() -> None:
@@ -104,30 +94,20 @@ def main() -> None:
         start = time.monotonic()
         response, items = ask(client, model, instructions, items, text)
         print(response.output_text)
-        print(report_response(response, start), file=sys.stderr)
-
-
-def report_response(response: Response, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(response, "usage", None)
-    names = ["input_tokens", "output_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    return f"[{', '.join([str(response.model), *facts])}, {time.monotonic() - start:.1f} s]"
+        facts = response.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+        print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

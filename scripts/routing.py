@@ -8,7 +8,6 @@
   python scripts/routing.py "Name three rivers." -m openai/gpt-oss-20b --sort price --zdr
   python scripts/routing.py "Name three rivers." -m openai/gpt-oss-20b --max-price 0.1 0.5
   python scripts/routing.py "Name three rivers." -o service_tier=flex
-  python scripts/routing.py "Name three rivers." -o 'provider={"quantizations": ["fp8"]}'
 
 https://openrouter.ai/docs/guides/routing/provider-selection
 """
@@ -53,20 +52,14 @@ def check(reply: object, streamed: object = None) -> None:
 
 
 def ask_provider(
-    client: OpenAI,
-    model: str,
-    messages: list[dict],
-    preferences: dict,
-    parameters: dict | None = None,
+    client: OpenAI, model: str, messages: list[dict], preferences: dict, parameters: dict
 ) -> ChatCompletion:
     """Return the completion of a provider that meets the preferences; completion.provider names it.
 
     Preferences are sort, order, only, ignore, max_price, data_collection, zdr and others.
     """
     completion = client.chat.completions.create(
-        model=model,
-        messages=messages,
-        extra_body={"provider": preferences} | (parameters or {}),
+        model=model, messages=messages, extra_body={"provider": preferences, **parameters}
     )
     check(completion)
     return completion
@@ -81,10 +74,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "chat.txt"
-FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}} | {
-    "service_tier": True
-}
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model", "provider", "service_tier", "usage"}
 
 
 def main() -> None:
@@ -107,13 +97,11 @@ def main() -> None:
         sys.exit("Give a question as an argument or through a pipe.")
     system = args.prompt.read_text(encoding="utf-8-sig")
     messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
-    preferences = {
-        "sort": args.sort,
-        "only": args.only,
-        "max_price": dict(zip(("prompt", "completion"), args.max_price or [], strict=False)),
-        "data_collection": "deny" if args.no_collection else None,
-        "zdr": args.zdr,
-    }
+    preferences = {"sort": args.sort, "only": args.only, "zdr": args.zdr}
+    if args.max_price:
+        preferences["max_price"] = dict(zip(("prompt", "completion"), args.max_price, strict=True))
+    if args.no_collection:
+        preferences["data_collection"] = "deny"
     preferences = {name: value for name, value in preferences.items() if value}
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
@@ -126,24 +114,21 @@ def main() -> None:
 def parameter(text: str) -> tuple[str, object]:
     """Return name and value of NAME=JSON; a value that is not JSON is text."""
     name, value = text.split("=", 1)
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    with suppress(ValueError):
+        value = json.loads(value)
+    return name, value
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@
   cat story.txt | python scripts/speech.py -o story.mp3 -m acme/speaker --voice anna
   python scripts/speech.py --voices -m acme/speaker
 
-Not every model speaks every language: scripts/models.py --output speech lists them.
 https://openrouter.ai/docs/guides/overview/multimodal/tts
 """
 
@@ -17,7 +16,7 @@ import re
 from contextlib import suppress
 
 from dotenv import load_dotenv
-from openai import APIError, HttpxBinaryResponseContent, OpenAI, omit
+from openai import APIError, OpenAI, omit
 
 
 def connect() -> OpenAI:
@@ -35,43 +34,38 @@ def connect() -> OpenAI:
 
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
-    found = reply.get(name) if isinstance(reply, dict) else None
-    if not found or not isinstance(found, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
-    return found
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
 
 
-def cheapest(client: OpenAI, kind: str) -> dict:
-    """Return the catalogue's cheapest model with this kind of output, free ones first.
+def cheapest(client: OpenAI, **query: str) -> dict:
+    """Return id and pricing of the cheapest model that fits the query, free ones first.
 
     https://openrouter.ai/docs/guides/overview/models
     """
-    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
-    return next(model for model in models if not model["id"].endswith(":batch"))
+    params = {"sort": "pricing-low-to-high", **query}
+    for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
+        name, pricing = model["id"], model["pricing"]
+        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
+            return {"id": name, "pricing": pricing}
+    raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
 def voices(client: OpenAI, model: str) -> list[str]:
-    """Return the names of a speech model's voices; none if the catalogue lists none.
-
-    https://openrouter.ai/docs/guides/overview/models
-    """
+    """Return the names of a speech model's voices; none if the catalogue lists none."""
     query = {"output_modalities": "speech"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    for entry in field(reply, "data"):
-        if entry.get("id") == model and entry.get("supported_voices"):
-            return field(entry, "supported_voices")
-    return []
+    models = field(client.get("/models", cast_to=object, options={"params": query}), "data")
+    names = {entry.get("id"): entry.get("supported_voices") for entry in models}.get(model)
+    return field({"voices": names}, "voices") if names else []
 
 
 def speak(
     client: OpenAI, model: str, text: str, voice: str | None = None, response_format: str = "mp3"
-) -> HttpxBinaryResponseContent:
-    """Return a text as sound, its bytes in .content; APIError when something else comes.
+) -> bytes:
+    """Return a text as sound, "mp3" or "pcm" (16 bits a sample); APIError when none comes.
 
-    The response_format is "mp3" or "pcm" (16 bits a sample):
     https://openrouter.ai/docs/guides/overview/multimodal/tts
     """
     reply = client.audio.speech.create(
@@ -80,7 +74,7 @@ def speak(
     kind = reply.response.headers.get("content-type", "")
     if not kind.startswith("audio/") or not reply.content:
         raise APIError(f"No sound came, but {kind}: {reply.text}", None, body=None)
-    return reply
+    return reply.content
 
 
 # --- The command line. Leave out what follows when you copy. ---
@@ -90,64 +84,48 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
-
 
 def main() -> None:
     """Read the command line and the text, have it spoken, write the file."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("text", nargs="?", default="-", help='"-", or none: read the pipe')
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="NAME.mp3 or NAME.pcm")
+    parser.add_argument("-o", "--output", type=Path, default="speech.mp3", metavar="FILE")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
     parser.add_argument("--voice", metavar="NAME", help="default: the model's first")
     parser.add_argument("--voices", action="store_true", help="list the model's voices")
     parser.add_argument("-m", "--model", help="default: the cheapest, free ones first")
     args = parser.parse_args()
-    suffix = args.output.suffix.lower() if args.output else ""
-    if suffix not in (".mp3", ".pcm") and not args.voices:
-        sys.exit("Name the file to write: -o NAME.mp3 or -o NAME.pcm")
-    if args.output and args.output.exists() and not args.force:
+    if args.output.exists() and not args.force and not args.voices:
         sys.exit(f"{args.output} exists: choose another name, or overwrite it with --force.")
     client, start = connect(), time.monotonic()
-    model = args.model
-    if not model:
-        choice = cheapest(client, "speech")
-        model = choice["id"]
-        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
+    model = {"id": args.model} if args.model else cheapest(client, output_modalities="speech")
+    print(model, file=sys.stderr)
+    names = voices(client, model["id"])
     if args.voices:
-        names = voices(client, model)
         print("\n".join(names))
-        sys.exit(None if names else f"The catalogue lists no voices of {model}.")
+        sys.exit(None if names else f"The catalogue lists no voices of {model['id']}.")
     text = args.text
     if text == "-":
         text = sys.stdin.buffer.read().decode("utf-8-sig")
-    voice = args.voice or next(iter(voices(client, model)), None)
+    voice = args.voice or next(iter(names), None)
     part = args.output.with_name(f"{args.output.name}.part")
     part.touch()  # a place that can't be written to is found before it costs
-    try:
-        reply = speak(client, model, text, voice, suffix.removeprefix("."))
-        facts = [reply.response.headers.get(name) for name in ("content-type", "x-generation-id")]
-        facts = [model, voice, *facts, f"{time.monotonic() - start:.1f} s"]
-        print(f"[{', '.join(filter(None, facts))}]", file=sys.stderr)
-        part.write_bytes(reply.content)
-        part.replace(args.output)
-    finally:
-        part.unlink(missing_ok=True)
-    print(args.output)
+    part.unlink()
+    part.write_bytes(speak(client, model["id"], text, voice, args.output.suffix[1:].lower()))
+    print(part.replace(args.output))
+    print(f"[voice {voice}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,10 @@ from openai.types.chat import ChatCompletion
 from pydantic import BaseModel, ValidationError
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
+EXTRAS = {
+    "provider": {"require_parameters": True},  # only providers that know schemas
+    "plugins": [{"id": "response-healing"}],  # repairs broken JSON syntax
+}
 
 
 class Task(BaseModel, extra="forbid"):
@@ -48,7 +52,7 @@ def connect() -> OpenAI:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
 def check(reply: object, streamed: object = None) -> None:
@@ -67,21 +71,13 @@ def check(reply: object, streamed: object = None) -> None:
 
 
 def extract(client: OpenAI, model: str, prompt: str) -> tuple[Notes, ChatCompletion]:
-    """Return the validated object and the last completion; APIError if one repair fails, too.
-
-    https://openrouter.ai/docs/guides/features/plugins/response-healing
-    """
+    """Return the validated object and the last completion; APIError if one repair fails, too."""
     schema = {"name": "notes", "strict": True, "schema": Notes.model_json_schema()}
+    form = {"type": "json_schema", "json_schema": schema}
     messages = [{"role": "user", "content": prompt}]
     for _ in range(2):
         completion = client.chat.completions.create(
-            model=model,
-            messages=messages,
-            response_format={"type": "json_schema", "json_schema": schema},
-            extra_body={
-                "provider": {"require_parameters": True},  # only providers that know schemas
-                "plugins": [{"id": "response-healing"}],  # repairs broken JSON syntax
-            },
+            model=model, messages=messages, response_format=form, extra_body=EXTRAS
         )
         check(completion)
         answer = completion.choices[0].message.content or ""
@@ -103,7 +99,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "structured_output.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
 
 
 def main() -> None:
@@ -115,40 +111,27 @@ def main() -> None:
     args = parser.parse_args()
     data = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
     text = data.decode("utf-8-sig").strip()
-    template = args.prompt.read_text(encoding="utf-8-sig")
     if not text:
         sys.exit("There is no text to extract from.")
-    if "{{input}}" not in template:
-        sys.exit(f"{args.prompt} has no {{{{input}}}}, where the text goes.")
+    prompt = args.prompt.read_text(encoding="utf-8-sig").replace("{{input}}", text, 1)
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    notes, completion = extract(client, model, template.replace("{{input}}", text))
+    notes, completion = extract(client, model, prompt)
     print(notes.model_dump_json(indent=2))
-    print(report(completion, start), file=sys.stderr)
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
+    facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

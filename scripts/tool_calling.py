@@ -39,7 +39,7 @@ def connect() -> OpenAI:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
 def check(reply: object, streamed: object = None) -> None:
@@ -68,8 +68,8 @@ def file_tools(folder: Path) -> list[Callable]:
 
     def is_readable(path: Path) -> bool:
         real = path.resolve()  # where links lead to
-        inside = real.is_relative_to(root) and real.is_file()
-        return inside and not re.search(r"/\.", f"/{real.relative_to(root).as_posix()}")  # .env
+        hidden = [part for part in real.parts[len(root.parts) :] if part.startswith(".")]  # .env
+        return real.is_relative_to(root) and real.is_file() and not hidden
 
     def list_files() -> str:
         """Return the size in bytes and the name of each file that can be read."""
@@ -106,7 +106,7 @@ def run(client: OpenAI, model: str, messages: list, tools: list) -> Iterator[Cha
 
     Whole, with reasoning_details: https://openrouter.ai/docs/guides/best-practices/reasoning-tokens
     """
-    definitions, ids = [define(tool) for tool in tools], {""}
+    definitions, ids = [define(tool) for tool in tools], {None, ""}
     for _ in range(MAX_STEPS):  # half a character can't be sent, so it becomes "?"
         clean = json.loads(json.dumps(messages, ensure_ascii=False).encode(errors="replace"))
         completion = client.chat.completions.create(model=model, messages=clean, tools=definitions)
@@ -117,8 +117,8 @@ def run(client: OpenAI, model: str, messages: list, tools: list) -> Iterator[Cha
         if not message.get("tool_calls"):
             return
         for call in message["tool_calls"]:
-            if not isinstance(call.get("id"), str) or call["id"] in ids:  # empty, or repeated
-                call["id"] = f"own_call_{len(ids)}"
+            if call.get("id") in ids:  # a provider's can be empty, or come twice
+                call["id"] = f"call_{len(messages)}"
             ids.add(call["id"])
             result = call_tool(tools, call["function"]["name"], call["function"].get("arguments"))
             messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
@@ -132,7 +132,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "tool_calling.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
 
 
 def main() -> None:
@@ -148,40 +148,29 @@ def main() -> None:
         question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
     if not question.strip():
         sys.exit("Give a question as an argument or through a pipe.")
-    messages = [{"role": "system", "content": args.prompt.read_text(encoding="utf-8-sig")}]
-    messages.append({"role": "user", "content": question.strip()})
+    system = args.prompt.read_text(encoding="utf-8-sig")
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     tools = [current_time, *(file_tools(args.folder) if args.folder else [])]
     for completion in run(client, model, messages, tools):
         for call in completion.choices[0].message.tool_calls or []:
             print(f"[{call.function.name} {call.function.arguments}]", file=sys.stderr)
-        print(report(completion, start), file=sys.stderr)
+        facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+        print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
     print(completion.choices[0].message.content)
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 """Write down what is said in a sound file.
 
   python scripts/transcription.py interview.mp3
-  python scripts/transcription.py meeting.m4a --language ko -o meeting.txt
+  python scripts/transcription.py meeting.m4a --language ko > meeting.txt
 
 https://openrouter.ai/docs/guides/overview/multimodal/stt
 """
@@ -35,22 +35,23 @@ def connect() -> OpenAI:
 
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
-    found = reply.get(name) if isinstance(reply, dict) else None
-    if not found or not isinstance(found, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
-    return found
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
 
 
-def cheapest(client: OpenAI, kind: str) -> dict:
-    """Return the catalogue's cheapest model with this kind of output, free ones first.
+def cheapest(client: OpenAI, **query: str) -> dict:
+    """Return id and pricing of the cheapest model that fits the query, free ones first.
 
     https://openrouter.ai/docs/guides/overview/models
     """
-    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
-    return next(model for model in models if not model["id"].endswith(":batch"))
+    params = {"sort": "pricing-low-to-high", **query}
+    for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
+        name, pricing = model["id"], model["pricing"]
+        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
+            return {"id": name, "pricing": pricing}
+    raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
 def transcribe(client: OpenAI, model: str, file: str, language: str | None = None) -> Transcription:
@@ -74,8 +75,6 @@ import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
-
 
 def main() -> None:
     """Read the command line, transcribe, print or write."""
@@ -86,34 +85,30 @@ def main() -> None:
     parser.add_argument("-m", "--model", help="default: the cheapest, free ones first")
     args = parser.parse_args()
     client, start = connect(), time.monotonic()
-    model = args.model
-    if not model:
-        choice = cheapest(client, "transcription")
-        model = choice["id"]
-        print(f"[{model}, prices in USD: {choice.get('pricing')}]", file=sys.stderr)
-    reply = transcribe(client, model, args.file, args.language)
+    model = (
+        {"id": args.model} if args.model else cheapest(client, output_modalities="transcription")
+    )
+    print(model, file=sys.stderr)
+    reply = transcribe(client, model["id"], args.file, args.language)
     print(reply.text.strip())
     if args.output:
         part = args.output.with_name(f"{args.output.name}.part")
         part.write_text(f"{reply.text.strip()}\n", encoding="utf-8", errors="replace")
         part.replace(args.output)
-    usage = getattr(reply, "usage", None)
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in ("seconds", "cost")]
-    print(f"[{model}, {', '.join(facts)}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
+    facts = reply.model_dump_json(include={"usage"}, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from dotenv import load_dotenv
 from openai import APIError, HttpxBinaryResponseContent, OpenAI
 
 POLL_SECONDS = 30
-LIMIT_SECONDS = 3600  # how long to wait for a job
 
 
 def connect() -> OpenAI:
@@ -42,38 +41,29 @@ def connect() -> OpenAI:
 
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
-    found = reply.get(name) if isinstance(reply, dict) else None
-    if not found or not isinstance(found, list):
-        error = reply.get("error") if isinstance(reply, dict) else None
-        raise APIError(f"The reply has no {name}: {reply}", None, body=error)
-    return found
+    fields = reply if isinstance(reply, dict) else {}
+    if not fields.get(name) or not isinstance(fields[name], list):
+        raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
+    return fields[name]
 
 
-def cheapest(client: OpenAI, kind: str) -> dict:
-    """Return the catalogue's cheapest model with this kind of output, free ones first.
+def cheapest(client: OpenAI, **query: str) -> dict:
+    """Return id and pricing of the cheapest model that fits the query, free ones first.
 
     https://openrouter.ai/docs/guides/overview/models
     """
-    query = {"output_modalities": kind, "sort": "pricing-low-to-high"}
-    reply = client.get("/models", cast_to=object, options={"params": query})
-    models = [model for model in field(reply, "data") if isinstance(model.get("id"), str)]
-    return next(model for model in models if not model["id"].endswith(":batch"))
+    params = {"sort": "pricing-low-to-high", **query}
+    for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
+        name, pricing = model["id"], model["pricing"]
+        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
+            return {"id": name, "pricing": pricing}
+    raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
 def video_prices(client: OpenAI, model: str) -> object:
-    """Return what a video model charges, in USD, or in cents where a name says so.
-
-    https://openrouter.ai/docs/guides/overview/multimodal/video-generation
-    """
+    """Return what a video model charges, in USD, or in cents where a name says so."""
     models = field(client.get("/videos/models", cast_to=object), "data")
-    prices = {entry.get("id"): entry.get("pricing_skus") for entry in models}
-    return prices.get(model, "unknown")
-
-
-def data_url(file: str) -> str:
-    """Return an image file as a data URL; its name tells the media type."""
-    data = b64encode(Path(file).read_bytes()).decode()
-    return f"data:{mimetypes.guess_type(file)[0]};base64,{data}"
+    return {entry["id"]: entry.get("pricing_skus") for entry in models}.get(model, "unknown")
 
 
 def submit(client: OpenAI, model: str, prompt: str, image: str | None, parameters: dict) -> str:
@@ -83,30 +73,28 @@ def submit(client: OpenAI, model: str, prompt: str, image: str | None, parameter
     https://openrouter.ai/docs/guides/overview/multimodal/video-generation
     """
     body = {"model": model, "prompt": prompt, **parameters}
+    if image and not image.startswith(("https://", "http://")):
+        data = b64encode(Path(image).read_bytes()).decode()
+        image = f"data:{mimetypes.guess_type(image)[0]};base64,{data}"
     if image:
-        url = {"url": image if image.startswith(("https://", "http://")) else data_url(image)}
-        frame = {"type": "image_url", "image_url": url, "frame_type": "first_frame"}
+        frame = {"type": "image_url", "image_url": {"url": image}, "frame_type": "first_frame"}
         body["frame_images"] = [frame]
     reply = client.post("/videos", cast_to=object, body=body)
-    job = reply.get("id") if isinstance(reply, dict) else None
-    if not job or not isinstance(job, str):
+    if not isinstance(reply, dict) or not isinstance(reply.get("id"), str):
         raise APIError(f"The reply has no job id: {reply}", None, body=None)
-    return job
+    return reply["id"]
 
 
 def watch(client: OpenAI, job: str) -> Iterator[dict]:
     """Yield a job's state every 30 s, last when it is completed; APIError if it ends otherwise."""
-    end = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < end:
+    status = None
+    while status != "completed":
+        time.sleep(POLL_SECONDS if status else 0)
         state = client.get(f"/videos/{job}", cast_to=object)
         status = state.get("status") if isinstance(state, dict) else None
-        if not isinstance(status, str) or status in ("failed", "cancelled", "expired"):
+        if status not in ("pending", "in_progress", "completed"):
             raise APIError(f"Job {job}, status {status}: {state}", None, body=None)
         yield state
-        if status == "completed":
-            return
-        time.sleep(POLL_SECONDS)
-    raise APIError(f"Job {job} is still {status} after {LIMIT_SECONDS} s", None, body=None)
 
 
 def download(client: OpenAI, job: str) -> bytes:
@@ -123,8 +111,6 @@ def download(client: OpenAI, job: str) -> bytes:
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
-
 
 def main() -> None:
     """Read the command line, have the video made or go on with a job, write the file."""
@@ -139,42 +125,39 @@ def main() -> None:
     parser.add_argument("--resume", metavar="ID", help="go on with this job")
     parser.add_argument("-m", "--model", help="default: the cheapest, free ones first")
     args = parser.parse_args()
-    if not args.output.parent.is_dir() or (args.output.exists() and not args.force):
-        sys.exit(f"{args.output} exists (--force overwrites it) or its folder does not.")
+    if args.output.exists() and not args.force:
+        sys.exit(f"{args.output} exists: choose another name, or overwrite it with --force.")
+    part = args.output.with_name(f"{args.output.name}.part")
+    part.touch()  # a place that can't be written to is found before it costs
+    part.unlink()
     names = ("duration", "resolution", "aspect_ratio")
     parameters = {name: getattr(args, name) for name in names if getattr(args, name)}
-    prompt = args.prompt
-    if prompt == "-" and not args.resume:
-        prompt = sys.stdin.buffer.read().decode("utf-8-sig")
-    client, start = connect(), time.monotonic()
-    job = args.resume
+    client, start, job = connect(), time.monotonic(), args.resume
     if not job:
-        model = args.model or cheapest(client, "video")["id"]
+        prompt = args.prompt
+        if prompt == "-":
+            prompt = sys.stdin.buffer.read().decode("utf-8-sig")
+        model = args.model or cheapest(client, output_modalities="video")["id"]
         print(f"[{model}, prices: {video_prices(client, model)}]", file=sys.stderr)
         job = submit(client, model, prompt, args.image, parameters)
     print(f"[job {job}; after a failure or Ctrl-C: --resume {job}]", file=sys.stderr)
     for state in watch(client, job):
-        seconds = time.monotonic() - start
-        print(f"[{job}: {state['status']}, {seconds:.0f} s]", file=sys.stderr)
-    part = args.output.with_name(f"{args.output.name}.part")
+        print(f"[{state['status']}, {time.monotonic() - start:.0f} s]", file=sys.stderr)
     part.write_bytes(download(client, job))
-    part.replace(args.output)
-    print(args.output)
+    print(part.replace(args.output))
     print(f"[usage {state.get('usage')}]", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@
 """Ask about images and videos, files or URLs.
 
   python scripts/vision.py "What is written here?" tests/data/sign.png
-  python scripts/vision.py "What changed?" before.png https://example.com/after.png
-  python scripts/vision.py "What happens?" clip.mp4
+  python scripts/vision.py "What changed?" before.png https://example.com/after.mp4
 
 https://openrouter.ai/docs/guides/overview/multimodal/image-understanding
-https://openrouter.ai/docs/guides/overview/multimodal/videos
 """
 
 import mimetypes
@@ -76,19 +74,17 @@ def image_type(data: bytes) -> str | None:
     return next((kind for start, kind in starts.items() if data.startswith(start)), None)
 
 
-def look(
-    client: OpenAI, model: str, system: str, question: str, sources: list[str]
-) -> ChatCompletion:
-    """Return the completion for a question about images and videos; APIError unless it is whole."""
-    parts = [media_part(source) for source in sources]
-    messages = [
-        {"role": "system", "content": system},
-        {"role": "user", "content": [{"type": "text", "text": question}, *parts]},
-    ]
+def look(client: OpenAI, model: str, question: str, sources: list[str]) -> ChatCompletion:
+    """Return the completion for a question about images and videos; APIError unless it is whole.
+
+    Videos: https://openrouter.ai/docs/guides/overview/multimodal/videos
+    """
+    content = [{"type": "text", "text": question}, *map(media_part, sources)]
+    messages = [{"role": "user", "content": content}]
     completion = client.chat.completions.create(model=model, messages=messages)
     check(completion)
     tokens = getattr(completion.usage, "prompt_tokens_details", None)
-    has_video = any(part["type"] == "video_url" for part in parts)
+    has_video = any(part["type"] == "video_url" for part in content)
     if has_video and getattr(tokens, "video_tokens", None) == 0:
         raise APIError("The model saw nothing of the video (video_tokens: 0)", None, body=None)
     return completion
@@ -102,7 +98,6 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "vision.txt"
 FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
 
 
 def main() -> None:
@@ -116,10 +111,10 @@ def main() -> None:
     question = args.question
     if question == "-":
         question = sys.stdin.buffer.read().decode("utf-8-sig")
-    system = args.prompt.read_text(encoding="utf-8-sig")
+    question = f"{args.prompt.read_text(encoding='utf-8-sig')}\n{question}"
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    completion = look(client, model, system, question, args.source)
+    completion = look(client, model, question, args.source)
     print(completion.choices[0].message.content)
     facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
@@ -127,16 +122,14 @@ def main() -> None:
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def connect() -> OpenAI:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)
+    return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
 def check(reply: object, streamed: object = None) -> None:
@@ -73,13 +73,9 @@ def search(
 
 def sources(completion: ChatCompletion) -> dict[str, str]:
     """Return {URL: title} of the pages that the answer cites, in its order."""
-    pages = {}
-    for annotation in completion.choices[0].message.annotations or []:
-        citation = getattr(annotation, "url_citation", None)
-        url, title = getattr(citation, "url", None), getattr(citation, "title", None)
-        if isinstance(url, str):
-            pages.setdefault(url, title if isinstance(title, str) else "")
-    return pages
+    notes = completion.choices[0].message.annotations or []
+    citations = [getattr(note, "url_citation", None) for note in notes]
+    return {cited.url: str(getattr(cited, "title", None) or "") for cited in citations if cited}
 
 
 # --- The command line. Leave out what follows when you copy. ---
@@ -90,7 +86,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 PROMPT = Path(__file__).resolve().parent.parent / "prompts" / "web_search.txt"
-NETWORK = "OPENROUTER_BASE_URL|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
+FACTS = {"model", "provider", "usage"}
 
 
 def main() -> None:
@@ -107,50 +103,29 @@ def main() -> None:
         question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
     if not question.strip():
         sys.exit("Give a question as an argument or through a pipe.")
-    messages = [{"role": "system", "content": args.prompt.read_text(encoding="utf-8-sig")}]
-    messages.append({"role": "user", "content": question.strip()})
+    system = args.prompt.read_text(encoding="utf-8-sig")
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     print(f"[up to {MAX_USES} searches, most cost $0.007 each]", file=sys.stderr)
     completion = search(client, model, messages, args.allow, args.fetch)
     print(completion.choices[0].message.content)
-    pages = sources(completion)
-    print(end="\n" if pages else "")
-    for number, (url, title) in enumerate(pages.items(), 1):
-        print(f"[{number}] {' '.join([*title.split(), url])}")
-    print(search_report(completion.usage), file=sys.stderr)
-    print(report(completion, start), file=sys.stderr)
-
-
-def search_report(usage: object) -> str:
-    """Return how many searches there were and what the tokens cost; report() has the sum in USD."""
-    names = ["server_tool_use_details", "cost_details"]
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    return f"[{', '.join(facts)}]"
-
-
-def report(reply: object, start: float) -> str:
-    """Return who answered, tokens, cost in USD (BYOK: what the provider charges, too), seconds."""
-    usage = getattr(reply, "usage", None)
-    names = ["prompt_tokens", "completion_tokens", "cost"]
-    names += ["cost_details"] if getattr(usage, "is_byok", False) else []
-    facts = [f"{name} {getattr(usage, name, '?')}" for name in names]
-    facts = [reply.model, getattr(reply, "provider", "?"), *facts]
-    return f"[{', '.join(map(str, facts))}, {time.monotonic() - start:.1f} s]"
+    for number, (url, title) in enumerate(sources(completion).items(), 1):
+        print(f"[{number}] {' '.join(title.split())} {url}")
+    facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+    print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
-    body = getattr(error, "body", None)
-    fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata")]
-    is_network = error.__cause__ or getattr(error, "filename", "") is None
-    names = NETWORK if is_network else "OPENROUTER_BASE_URL"
-    settings = [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    parts = [str(part)[:300] for part in [*parts, error.__cause__, *settings] if part]
+    body, cause = getattr(error, "body", None), error.__cause__
+    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
+    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", " ".join(": ".join(parts).split()).replace(key, "[key]"))
+    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
 
 
 if __name__ == "__main__":
