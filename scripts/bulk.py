@@ -78,7 +78,7 @@ def cost(usage: object) -> float | None:
 class Run:
     """What all requests share: where results go, the limits, how far it is and why it stopped."""
 
-    save: Callable  # called with an item's id, its reply, its error or None, and the seconds
+    save: Callable  # called with id, reply, error or None, seconds, and if another run may help
     rpm: float | None = None  # requests a minute
     max_cost: float = math.inf  # USD
     spent: float = 0.0
@@ -121,8 +121,7 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             return  # what blocks the whole run is not this item's failure
         run.answered += not error
         run.failed += bool(error)
-        if pause is None:
-            run.save(item_id, reply, error, time.monotonic() - start)
+        run.save(item_id, reply, error, time.monotonic() - start, pause is not None)
 
 
 async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, Exception | None]:
@@ -235,8 +234,9 @@ def main() -> int:
         finally:
             print(f"\r{progress(run, total)}", file=sys.stderr)
     if isinstance(run.stop_reason, Exception):
-        until = time.localtime(time.time() + requested_pause(run.stop_reason))
-        sys.exit(f"{explain(run.stop_reason)} [until {time.strftime('%H:%M', until)}]")
+        pause = requested_pause(run.stop_reason)
+        until = time.strftime(" [until %H:%M]", time.localtime(time.time() + pause))
+        sys.exit(explain(run.stop_reason) + (until if pause else ""))
     sys.exit(run.stop_reason or int(run.answered < total))
 
 
@@ -255,8 +255,13 @@ def unfinished(items: Iterator[tuple], done: set, run: Run, total: int) -> Itera
             yield item_id, body
 
 
-def save(output: BinaryIO, item_id: object, reply: object, error: object, seconds: float) -> None:
-    """Append an item's line to the output, whole or not at all."""
+def save(
+    output: BinaryIO, item_id: object, reply: object, error: object, seconds: float, retry: bool
+) -> None:
+    """Append an item's line to the output, whole or not at all; one to try again is only told."""
+    if retry:
+        print(f"[{item_id}: {explain(error)}]", file=sys.stderr)
+        return
     data = output_line(item_id, reply, error, {"seconds": round(seconds, 3)})
     written = output.write(data)
     if written < len(data):

@@ -238,7 +238,8 @@ def main() -> int:
     try:
         answer = orchestrate(run, task.strip(), results)
     finally:  # what came is not lost
-        print(answer or list_results(results))
+        text = answer or list_results(results)
+        print(end=f"{text}\n" if text else "")
     doubts = [f"- {name}: {result['doubt']}" for name, result in results.items() if result["doubt"]]
     print("\nUncertain:" if doubts else "", *doubts, sep="\n", end="")
     return int(not all(result["answer"] for result in results.values()))
