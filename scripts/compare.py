@@ -151,7 +151,8 @@ def main() -> None:
         question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
     prompt = args.prompt.read_text(encoding="utf-8-sig").replace("{{input}}", question.strip(), 1)
     client = connect()
-    models = args.model + (popular_free(client, args.free) if args.free else [])
+    popular = client.models.list(extra_query={"sort": "most-popular"}).data if args.free else []
+    models = args.model + [m.id for m in popular if m.id.endswith(":free")][: args.free]
     if len(models) < 2:
         sys.exit("Name two models or more (-m A -m B), or let --free 3 choose.")
     rows = []
@@ -184,12 +185,6 @@ async def fill(
         row["error"] = explain(row["error"]) if row["error"] else ""
         rows.append(row)
         print(f"[{row['asked']}: {row['error'] or 'done'}]", file=sys.stderr)
-
-
-def popular_free(client: OpenAI, count: int) -> list[str]:
-    """Return the ids of the most popular free models, at most count."""
-    models = client.models.list(extra_query={"sort": "most-popular"}).data
-    return [model.id for model in models if str(model.id).endswith(":free")][:count]
 
 
 def cells(row: dict) -> list[str]:
@@ -259,7 +254,9 @@ def parameter(text: str) -> tuple[str, object]:
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
-    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
     is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]

@@ -12,7 +12,6 @@ One line for each check; README.md has the messages that people meet.
 https://openrouter.ai/docs/api_reference/errors-and-debugging
 """
 
-import json
 import os
 import platform
 import re
@@ -161,21 +160,14 @@ def check_catalogue(client: OpenAI, model: str) -> str:
 
 
 def check_key(client: OpenAI, model: str) -> str:
-    """Return that the key works."""
-    read(client, "/key", dict)
-    return "the key works"
-
-
-def check_quota(client: OpenAI, model: str) -> str:
     """Return what the key may still use: https://openrouter.ai/docs/api_reference/limits"""
     key = read(client, "/key", dict)
-    facts = {name: key.get(name) for name in ("limit_remaining", "free_model_daily_requests")}
-    left, free = facts.values()
+    left, free = key.get("limit_remaining"), key.get("free_model_daily_requests")
     if isinstance(left, (int, float)) and left <= 0:
         raise Problem("the key's limit is used up: raise it at https://openrouter.ai/keys")
     if isinstance(free, dict) and free.get("remaining") == 0:
         raise Problem("today's free requests are used up, failed ones count: wait for 00:00 UTC")
-    return json.dumps(facts)
+    return f"it works, limit_remaining {left}, free_model_daily_requests {free}"
 
 
 def check_data_policy(client: OpenAI, model: str) -> str:
@@ -224,7 +216,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
 SETTINGS = [check_versions, check_env_file, check_network, check_address, check_key_text]
-REQUESTS = [check_key, check_quota, check_data_policy, check_model, check_request]
+REQUESTS = [check_key, check_data_policy, check_model, check_request]
 
 
 def main() -> None:
@@ -266,7 +258,9 @@ def passes(check: Callable[..., str], *args: object) -> bool:
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
-    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
     is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]

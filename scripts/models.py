@@ -133,7 +133,9 @@ def row(model: dict) -> str:
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
-    parts = [getattr(error, "status_code", None), body or f"{type(error).__name__}: {error}", cause]
+    fields = body if isinstance(body, dict) else {}
+    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
     is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
