@@ -65,7 +65,8 @@ def find_models(client: OpenAI, query: dict) -> list[dict]:
 
 def is_free(model: dict) -> bool:
     """Return True if the model is free; a web search costs in any case."""
-    prices = [float(usd) for kind, usd in model["pricing"].items() if kind != "web_search"]
+    pricing = model.get("pricing") or {}
+    prices = [float(usd) for kind, usd in pricing.items() if kind != "web_search"]
     return bool(prices) and not any(prices)
 
 
@@ -122,10 +123,12 @@ def main() -> None:
 
 def row(model: dict) -> str:
     """Return a model's id, prices, context length, other inputs than text, and abilities."""
-    prices = [float(model["pricing"].get(kind) or 0) * 1e6 for kind in ("prompt", "completion")]
-    costs = " ".join(f"{usd:8g}" if usd >= 0 else f"{'varies':>8}" for usd in prices)
-    takes = set(model["architecture"]["input_modalities"]) - {"text"}
-    does = set(model["supported_parameters"]) & {"tools", "structured_outputs", "reasoning"}
+    pricing, architecture = model.get("pricing") or {}, model.get("architecture") or {}
+    prices = [float(pricing.get(kind, -1)) * 1e6 for kind in ("prompt", "completion")]
+    costs = " ".join(f"{usd:8g}" if usd >= 0 else f"{'?':>8}" for usd in prices)  # routers: -1
+    takes = set(architecture.get("input_modalities") or []) - {"text"}
+    abilities = {"tools", "structured_outputs", "reasoning"}
+    does = abilities & set(model.get("supported_parameters") or [])
     context = str(model.get("context_length") or "?")
     return f"{model['id']:50} {costs} {context:>10}  {' '.join(sorted(takes | does))}".rstrip()
 

@@ -40,6 +40,16 @@ def pytest_configure(config):
     os.environ.update(loopback_only(dead_port()))
 
 
+def pytest_terminal_summary(terminalreporter):
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    if any("test_budgets_hold" in getattr(report, "nodeid", "") for report in reports):
+        from test_structure import budgets
+
+        terminalreporter.section("sizes of the scripts")
+        for what, (figure, most) in budgets().items():
+            terminalreporter.line(f"{figure:>8g} of {most:>6}  {what}")
+
+
 def dead_port() -> int:
     """A port that refuses: bound, so that nobody else gets it, and not listening."""
     reserved = socket.socket()

@@ -1227,8 +1227,9 @@ class StandIn:
         if asked.get("exclude"):
             answer.reasoning = answer.reasoning_details = None
         tools = {tool.get("type") for tool in body.get("tools") or []}
-        if {"openrouter:web_search", "openrouter:web_fetch"} & tools and answer.content:
-            answer.annotations = answer.annotations or [citation(n, answer) for n in (1, 2)]
+        searches = {"openrouter:web_search", "openrouter:web_fetch"} & tools
+        if searches and answer.content and answer.annotations is None:
+            answer.annotations = [citation(number, answer) for number in (1, 2)]
         if fault in ENDINGS:
             answer.content, answer.tool_calls, answer.annotations = PARTIAL, None, None
         if fault in ("finish_error", "mid_stream"):
