@@ -14,6 +14,7 @@ can be repeated until all has ended, and submit then sends what failed. It costs
 https://openrouter.ai/docs/guides/features/batch-api
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -23,8 +24,8 @@ from dotenv import load_dotenv
 from openai import APIError, APIStatusError, OpenAI
 from openai.types.chat import ChatCompletion
 
-REQUESTS = 5000  # at most in one batch
-BYTES = 200_000_000  # at most of one batch
+REQUESTS = 5000  # in one batch, which is the limit
+BYTES = 150_000_000  # a batch that is larger gets no more requests; the limit is 200 MB
 ENDED = ("completed", "failed", "expired", "cancelled")
 
 
@@ -83,11 +84,25 @@ def cheapest_batch_model(client: OpenAI) -> dict:
     raise APIError("The catalogue has no model of the Batch API", None, body=None)
 
 
-def submit(client: OpenAI, model: str, requests: list[dict]) -> str:
-    """Submit requests, each {"custom_id": ..., "body": chat body}, as a batch; return its id.
+def split(items: Iterator[tuple]) -> Iterator[tuple[str, list[tuple]]]:
+    """Yield models, each with as many of its items (id, chat body) as fit into a batch."""
+    parts = {}
+    for item_id, body in items:
+        model = body.pop("model")
+        part = parts.setdefault(model, {"size": 0, "items": []})
+        part["items"].append((item_id, body))
+        part["size"] += len(json.dumps(body))
+        if len(part["items"]) == REQUESTS or part["size"] > BYTES:
+            yield model, parts.pop(model)["items"]
+    yield from ((model, part["items"]) for model, part in parts.items())
+
+
+def submit(client: OpenAI, model: str, bodies: list[dict]) -> str:
+    """Submit chat bodies as a batch, each with its place as its custom_id; return the batch's id.
 
     OpenRouter reads the body as a stream and wants the requests last.
     """
+    requests = [{"custom_id": str(place), "body": body} for place, body in enumerate(bodies)]
     body = {"endpoint": "/v1/chat/completions", "model": model.removesuffix(":batch")}
     reply = client.post("/batches", cast_to=object, body={**body, "requests": requests})
     if not isinstance(reply, dict) or not isinstance(reply.get("id"), str):
@@ -99,9 +114,10 @@ def find_lost(client: OpenAI, lost: dict, known: list[str]) -> str | None:
     """Return the id of a batch whose submission broke off, by its time and size; None if none."""
     reply = client.get("/batches", cast_to=object, options={"params": {"limit": 100}})
     for batch in field(reply, "data") if reply.get("data") != [] else []:
+        is_new = batch["created_at"] > lost["time"] - 600  # ten minutes: clocks differ
         is_same = batch["request_counts"]["total"] == len(lost["ids"])
-        if is_same and batch["created_at"] > lost["time"] - 600 and batch["id"] not in known:
-            return batch["id"]  # ten minutes: clocks differ
+        if is_new and is_same and batch["id"] not in known:
+            return batch["id"]
     return None
 
 
@@ -128,10 +144,9 @@ def read_results(batch: dict) -> Iterator[tuple[str, ChatCompletion, Exception |
 
 # --- The command line. Leave out what follows when you copy. ---
 
-import json
 import sys
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -154,10 +169,12 @@ def main() -> None:
         parser.error("submit needs an input, and all but list an output: -o FILE")
     state = Path(f"{args.output}.batches.json")
     batches = json.loads(state.read_text(encoding="utf-8")) if state.exists() else []
-    recover(client, state, batches)
+    for lost in [batch for batch in batches if not batch["id"]]:
+        lost["id"] = find_lost(client, lost, [batch["id"] for batch in batches])
+        batches = [batch for batch in batches if batch["id"]]
+        save(state, batches)
     if args.action == "submit":
-        template = args.prompt.read_text(encoding="utf-8-sig") if args.prompt else "{{input}}"
-        submit_all(client, state, batches, args, template)
+        submit_all(client, state, batches, args)
     else:
         look_after(client, state, batches, args.output if args.action == "fetch" else None)
 
@@ -169,63 +186,34 @@ def save(state: Path, batches: list[dict]) -> None:
     part.replace(state)
 
 
-def recover(client: OpenAI, state: Path, batches: list[dict]) -> None:
-    """Look up a submission whose fate is unknown: it may have reached OpenRouter."""
-    for lost in [batch for batch in batches if not batch["id"]]:
-        lost["id"] = find_lost(client, lost, [batch["id"] for batch in batches])
-        if not lost["id"]:
-            batches.remove(lost)
-        save(state, batches)
-
-
-def submit_all(
-    client: OpenAI, state: Path, batches: list[dict], args: object, template: str
-) -> None:
-    """Submit the items that are neither in the output nor under way, as one or more batches."""
+def submit_all(client: OpenAI, state: Path, batches: list[dict], args: Namespace) -> None:
+    """Submit the items that are neither in the output nor under way."""
     model = {"id": args.model} if args.model else cheapest_batch_model(client)
     print(model, file=sys.stderr)
-    done = {str(item_id) for batch in batches for item_id in batch["ids"]}
+    template = args.prompt.read_text(encoding="utf-8-sig") if args.prompt else "{{input}}"
     args.output.open("ab").close()  # a place that can't be written to is found before it costs
+    done = {str(item_id) for batch in batches for item_id in batch["ids"]}
     done |= {str(line["id"]) for line in read_output(args.output) if not line["error"]}
     with Path(args.input).open("rb") as source:
-        is_text, defaults = args.input.endswith(".txt"), {"model": model["id"]}
-        items = list(read_items(source, is_text, template, defaults))
-    waiting = {}
-    for item_id, body in items:
-        if str(item_id) not in done:
-            waiting.setdefault(body.pop("model"), []).append((item_id, body))
-    for name, group in waiting.items():
-        for chunk in chunks(group):
-            requests = [{"custom_id": str(item_id), "body": body} for item_id, body in chunk]
-            batch = {"id": None, "time": time.time(), "ids": [item_id for item_id, _ in chunk]}
-            save(state, [*batches, batch])
-            try:
-                batch["id"] = submit(client, name, requests)
-            except APIStatusError as error:
-                if error.status_code < 500:  # it was refused, so there is no such batch
-                    save(state, batches)
-                raise
-            batches.append(batch)
-            save(state, batches)
-            print(f"{batch['id']}  {len(chunk)} requests")
-
-
-def chunks(group: list[tuple]) -> Iterator[list[tuple]]:
-    """Yield parts of a list of items that fit into a batch."""
-    part, size = [], 0
-    for item in group:
-        length = len(json.dumps(item).encode())
-        if part and (len(part) == REQUESTS or size + length > BYTES):
-            yield part
-            part, size = [], 0
-        part.append(item)
-        size += length
-    if part:
-        yield part
+        defaults = {"model": model["id"]}
+        items = read_items(source, args.input.endswith(".txt"), template, defaults)
+        waiting = [(item_id, body) for item_id, body in items if str(item_id) not in done]
+    for name, part in split(waiting):
+        batch = {"id": None, "time": time.time(), "ids": [item_id for item_id, _ in part]}
+        save(state, [*batches, batch])
+        try:
+            batch["id"] = submit(client, name, [body for _, body in part])
+        except APIStatusError as error:
+            if error.status_code < 500:  # it was refused, so there is no such batch
+                save(state, batches)
+            raise
+        batches.append(batch)
+        save(state, batches)
+        print(f"{batch['id']}  {len(part)} requests")
 
 
 def look_after(client: OpenAI, state: Path, batches: list[dict], output: Path | None) -> None:
-    """Print each batch's state; append the results of those that have ended to the output, if any.
+    """Print each batch's state; append the results of those that have ended to an output.
 
     A failed item's line has an error; submit sends it again.
     """
@@ -240,13 +228,14 @@ def look_after(client: OpenAI, state: Path, batches: list[dict], output: Path | 
         print(batch["id"], json.dumps(facts, ensure_ascii=False))
         if output and found["status"] in ENDED:
             written = {str(line["id"]) for line in read_output(output) if not line["error"]}
-            ids = {str(item): item for item in batch["ids"] if str(item) not in written}
+            ids = {str(place): item_id for place, item_id in enumerate(batch["ids"])}
+            ids = {place: item_id for place, item_id in ids.items() if str(item_id) not in written}
             with output.open("ab") as file:
-                for custom_id, completion, error in read_results(found):
-                    if custom_id in ids:
-                        line = output_line(ids.pop(custom_id), completion, error, {})
-                        file.write(line)
-                        failures += [f"{custom_id}: failed"] if error else []
+                for place, completion, error in read_results(found):
+                    if place in ids:
+                        item_id = ids.pop(place)
+                        file.write(output_line(item_id, completion, error, {}))
+                        failures += [f"{item_id} failed"] if error else []
             failures += [f"{len(ids)} of {batch['id']} have no result"] if ids else []
             batches.remove(batch)
             save(state, batches)
