@@ -143,8 +143,8 @@ async def wait_turn(run: Run, model: str, due: float) -> None:
         expected = run.spent + run.max_cost_seen * (run.in_flight + 1)
         if expected > run.max_cost and not run.in_flight:
             run.stop_reason = f"what is left of ${run.max_cost:g} may not pay for another answer"
-        slow = run.in_flight > run.answered and run.max_cost < math.inf  # until a price is known
-        if delay <= 0 and expected <= run.max_cost and not slow:
+        is_unknown = run.max_cost < math.inf and not run.max_cost_seen  # one, until it is known
+        if delay <= 0 and expected <= run.max_cost and not (is_unknown and run.in_flight):
             break
         await asyncio.sleep(min(max(delay, 0.01), 0.25))
     is_free = model == MODEL or str(model).endswith(":free")
@@ -167,7 +167,7 @@ def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
     is_dead = code == "404" and not run.answered
     if code in ("401", "402") or is_dead or "per-day" in text or pause > LONGEST_PAUSE:
         run.stop_reason = error
-    is_cut = re.search(r"finish_reason: (stop|length|content_filter)", str(error))
+    is_cut = re.search(r"finish_reason: (length|content_filter)", str(error))
     if is_cut or re.fullmatch("4(?!08|09|25|29)..", code):
         return None
     return pause or 2**attempt * random.uniform(1, 1.5)
