@@ -129,7 +129,8 @@ def row(model: dict) -> str:
     takes = set(architecture.get("input_modalities") or []) - {"text"}
     abilities = {"tools", "structured_outputs", "reasoning"}
     does = abilities & set(model.get("supported_parameters") or [])
-    context = str(model.get("context_length") or "?")
+    context = model.get("context_length")
+    context = context if isinstance(context, int) else "?"
     return f"{model['id']:50} {costs} {context:>10}  {' '.join(sorted(takes | does))}".rstrip()
 
 
@@ -139,8 +140,8 @@ def explain(error: Exception) -> str:
     fields = body if isinstance(body, dict) else {}
     said = fields.get("message", body) or f"{type(error).__name__}: {error}"
     parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
-    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
-    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    is_network = cause or getattr(error, "filename", "") is None
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
     line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"

@@ -73,9 +73,13 @@ def search(
 
 def sources(completion: ChatCompletion) -> dict[str, str]:
     """Return {URL: title} of the pages that the answer cites, in its order."""
-    notes = completion.choices[0].message.annotations or []
-    citations = [getattr(note, "url_citation", None) for note in notes]
-    return {cited.url: str(getattr(cited, "title", None) or "") for cited in citations if cited}
+    pages = {}
+    for note in completion.choices[0].message.annotations or []:
+        citation = getattr(note, "url_citation", None)
+        url, title = getattr(citation, "url", None), getattr(citation, "title", None)
+        if isinstance(url, str):
+            pages.setdefault(url, title if isinstance(title, str) else "")
+    return pages
 
 
 # --- The command line. Leave out what follows when you copy. ---
@@ -111,7 +115,7 @@ def main() -> None:
     completion = search(client, model, messages, args.allow, args.fetch)
     print(completion.choices[0].message.content)
     for number, (url, title) in enumerate(sources(completion).items(), 1):
-        print(f"[{number}] {' '.join(title.split())} {url}")
+        print(f"[{number}] {' '.join([*title.split(), url])}")
     facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
 
@@ -122,8 +126,8 @@ def explain(error: Exception) -> str:
     fields = body if isinstance(body, dict) else {}
     said = fields.get("message", body) or f"{type(error).__name__}: {error}"
     parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
-    is_local = cause or not (hasattr(error, "body") or getattr(error, "filename", None))
-    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_local else "OPENROUTER_BASE_URL"
+    is_network = cause or getattr(error, "filename", "") is None
+    names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
     line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
