@@ -283,7 +283,8 @@ def read_items(
                 body["messages"] = [{"role": "user", "content": text}]
             if hash(str(item_id)) in seen or not isinstance(body["messages"], list):
                 raise ValueError(f"the id {item_id} again, or messages that are no list")
-        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None
         seen.add(hash(str(item_id)))
         yield item_id, defaults | body

@@ -169,7 +169,8 @@ def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
     if code in ("401", "402") or is_dead or "per-day" in text or pause > LONGEST_PAUSE:
         run.stop_reason = error
     is_cut = re.search(r"finish_reason: (length|content_filter)", str(error))
-    if is_cut or re.fullmatch("4(?!08|09|25|29)..", code):
+    may_pass = isinstance(error, (APIError, asyncio.TimeoutError, ValueError))  # no fault of ours
+    if is_cut or not may_pass or re.fullmatch("4(?!08|09|25|29)..", code):
         return None
     return pause or 2**attempt * random.uniform(1, 1.5)
 
@@ -309,7 +310,8 @@ def read_items(
                 body["messages"] = [{"role": "user", "content": text}]
             if hash(str(item_id)) in seen or not isinstance(body["messages"], list):
                 raise ValueError(f"the id {item_id} again, or messages that are no list")
-        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None
         seen.add(hash(str(item_id)))
         yield item_id, defaults | body

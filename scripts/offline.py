@@ -14,6 +14,7 @@ https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 """
 
 import os
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,9 +45,13 @@ def start_server(gguf: Path | None = None) -> object:
     params.sampling.temp, params.sampling.penalty_repeat = 0.0, 1.1  # what suits small models
     params.verbosity = -1
     try:
-        return Server(params)
+        server = Server(params)
     except RuntimeError as error:
         raise ValueError(f"llama.cpp can't load {gguf}") from error
+    connection = HTTPConnection(server.listening_address.removeprefix("http://"))
+    connection.request("GET", "/health")
+    connection.getresponse()  # a server that is stopped before it runs would hang
+    return server
 
 
 # --- The command line. Leave out what follows when you copy. ---
