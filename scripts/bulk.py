@@ -226,6 +226,7 @@ def main() -> int:
         done = set()
         for line in read_output(outputs[0]):
             run.spent += line["cost"]
+            run.max_cost_seen = max(run.max_cost_seen, line["cost"])
             if not line["error"] or not line["error"]["retry"]:
                 run.answered += not line["error"]
                 run.failed += bool(line["error"])
