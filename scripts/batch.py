@@ -71,7 +71,7 @@ def cost(usage: object) -> float | None:
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
     fields = reply if isinstance(reply, dict) else {}
-    if not fields.get(name) or not isinstance(fields[name], list):
+    if not isinstance(fields.get(name), list):
         raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
     return fields[name]
 
@@ -114,7 +114,7 @@ def submit(client: OpenAI, model: str, bodies: list[dict]) -> str:
 def find_lost(client: OpenAI, lost: dict, known: list[str]) -> str | None:
     """Return the id of a batch whose submission broke off, by its time and size; None if none."""
     reply = client.get("/batches", cast_to=object, options={"params": {"limit": 100}})
-    for batch in field(reply, "data") if reply.get("data") != [] else []:
+    for batch in field(reply, "data"):
         is_new = batch["created_at"] > lost["time"] - 600  # ten minutes: clocks differ
         is_same = batch["request_counts"]["total"] == len(lost["ids"])
         if is_new and is_same and batch["id"] not in known:

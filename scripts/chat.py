@@ -100,12 +100,12 @@ def main() -> None:
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     question = " ".join(args.question)
     if not sys.stdin.isatty():
-        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
+        question = f"{question}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
     elif not question:
         return converse(client, model, messages, dict(args.o))
-    if not question.strip():
+    if not question:
         sys.exit("Give a question as an argument or through a pipe.")
-    messages.append({"role": "user", "content": question.strip()})
+    messages.append({"role": "user", "content": question})
     answer(client, model, messages, dict(args.o))
 
 

@@ -148,8 +148,10 @@ def main() -> None:
     args = parser.parse_args()
     question = " ".join(args.question)
     if not sys.stdin.isatty():
-        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    prompt = args.prompt.read_text(encoding="utf-8-sig").replace("{{input}}", question.strip(), 1)
+        question = f"{question}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
+    if not question:
+        sys.exit("Give a question as an argument or through a pipe.")
+    prompt = args.prompt.read_text(encoding="utf-8-sig").replace("{{input}}", question, 1)
     client = connect()
     popular = client.models.list(extra_query={"sort": "most-popular"}).data if args.free else []
     models = args.model + [m.id for m in popular if m.id.endswith(":free")][: args.free]

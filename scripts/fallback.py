@@ -15,10 +15,10 @@ import re
 from contextlib import suppress
 
 from dotenv import load_dotenv
-from openai import APIError, OpenAI
+from openai import APIError, APIStatusError, OpenAI
 from openai.types.chat import ChatCompletion
 
-MODELS = ["openrouter/free"]  # the first is asked first
+MODEL = "openrouter/free"  # picks a free model that can do what the request needs
 
 
 def connect() -> OpenAI:
@@ -57,12 +57,15 @@ def ask_in_turn(
     Its openrouter_metadata, or that of an error, says what became of the others:
     https://openrouter.ai/docs/guides/features/router-metadata
     """
-    completion = client.chat.completions.create(
-        model=models[0],
-        messages=messages,
-        extra_body={"models": models[1:], **parameters},
-        extra_headers={"X-OpenRouter-Metadata": "enabled"},
-    )
+    spare = {"models": models[1:]} if models[1:] else {}
+    client = client.with_options(default_headers={"X-OpenRouter-Metadata": "enabled"})
+    try:
+        completion = client.chat.completions.create(
+            model=models[0], messages=messages, extra_body={**spare, **parameters}
+        )
+    except APIStatusError as error:
+        error.body = error.response.text  # the whole: openrouter_metadata stands beside the error
+        raise
     check(completion)
     return completion
 
@@ -89,13 +92,14 @@ def main() -> None:
     args = parser.parse_args()
     question = " ".join(args.question)
     if not sys.stdin.isatty():
-        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not question.strip():
+        question = f"{question}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
+    if not question:
         sys.exit("Give a question as an argument or through a pipe.")
     system = args.prompt.read_text(encoding="utf-8-sig")
     messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     client, start = connect(), time.monotonic()
-    completion = ask_in_turn(client, args.model or MODELS, messages, dict(args.o))
+    models = args.model or [os.environ.get("OPENROUTER_MODEL") or MODEL]
+    completion = ask_in_turn(client, models, messages, dict(args.o))
     print(completion.choices[0].message.content)
     facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)

@@ -38,7 +38,7 @@ def connect() -> OpenAI:
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
     fields = reply if isinstance(reply, dict) else {}
-    if not fields.get(name) or not isinstance(fields[name], list):
+    if not isinstance(fields.get(name), list):
         raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
     return fields[name]
 
@@ -135,7 +135,7 @@ def main() -> None:
     part.unlink()
     images, usage = generate(client, model["id"], prompt, args.source, parameters)
     print(f"[usage {usage}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
-    failures = []
+    failures = [] if images else ["The reply has no images"]
     for number, image in enumerate(images, 1):
         try:
             data, suffix = decode(image)

@@ -47,7 +47,7 @@ def connect() -> OpenAI:
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
     fields = reply if isinstance(reply, dict) else {}
-    if not fields.get(name) or not isinstance(fields[name], list):
+    if not isinstance(fields.get(name), list):
         raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
     return fields[name]
 
@@ -59,8 +59,7 @@ def find_models(client: OpenAI, query: dict) -> list[dict]:
     others: https://openrouter.ai/docs/api/api-reference/models/list-all-models-and-their-properties
     """
     options = {"params": query, "headers": {"Authorization": Omit()}}  # the catalogue is public
-    reply = client.get("/models", cast_to=object, options=options)
-    return field(reply, "data") if reply != {"data": []} else []
+    return field(client.get("/models", cast_to=object, options=options), "data")
 
 
 def is_free(model: dict) -> bool:

@@ -225,8 +225,8 @@ def main() -> int:
     args = parser.parse_args()
     task = " ".join(args.task)
     if not sys.stdin.isatty():
-        task += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not task.strip():
+        task = f"{task}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
+    if not task:
         sys.exit("Give a task as an argument or through a pipe.")
     stages = ("plan", "work", "check", "final")
     files = {stage: args.prompt / f"orchestrate_{stage}.txt" for stage in stages}
@@ -237,7 +237,7 @@ def main() -> int:
     run = Run(client, model, args.worker or [model], prompts, *budget, log, Lock())
     results, answer = {}, ""
     try:
-        answer = orchestrate(run, task.strip(), results)
+        answer = orchestrate(run, task, results)
     finally:  # what came is not lost
         text = answer or list_results(results)
         print(end=f"{text}\n" if text else "")

@@ -36,7 +36,7 @@ def connect() -> OpenAI:
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
     fields = reply if isinstance(reply, dict) else {}
-    if not fields.get(name) or not isinstance(fields[name], list):
+    if not isinstance(fields.get(name), list):
         raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
     return fields[name]
 
@@ -67,7 +67,7 @@ def rerank(
     reply = client.post("/rerank", cast_to=object, body=body)
     ranked = [(result["relevance_score"], result["index"]) for result in field(reply, "results")]
     places = {place for _, place in ranked}
-    fits = len(places) == len(ranked) and places <= set(range(len(documents)))
+    fits = 0 < len(places) == len(ranked) and places <= set(range(len(documents)))
     if not fits or not all(math.isfinite(score) for score, _ in ranked):
         raise APIError(f"The ranking does not fit the documents: {ranked}", None, body=None)
     return sorted(ranked, reverse=True), reply

@@ -84,13 +84,13 @@ def main() -> None:
     args = parser.parse_args()
     question = " ".join(args.question)
     if not sys.stdin.isatty():
-        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not question.strip():
+        question = f"{question}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
+    if not question:
         sys.exit("Give a question as an argument or through a pipe.")
     instructions = args.prompt.read_text(encoding="utf-8-sig")
     client, items = connect(), []
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    for text in [question.strip(), *args.then]:
+    for text in [question, *args.then]:
         start = time.monotonic()
         response, items = ask(client, model, instructions, items, text)
         print(response.output_text)

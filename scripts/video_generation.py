@@ -42,7 +42,7 @@ def connect() -> OpenAI:
 def field(reply: object, name: str) -> list:
     """Return a list in a JSON reply; APIError with the server's error where there is none."""
     fields = reply if isinstance(reply, dict) else {}
-    if not fields.get(name) or not isinstance(fields[name], list):
+    if not isinstance(fields.get(name), list):
         raise APIError(f"The reply has no {name}: {reply}", None, body=fields.get("error"))
     return fields[name]
 

@@ -104,8 +104,8 @@ def main() -> None:
     args = parser.parse_args()
     question = " ".join(args.question)
     if not sys.stdin.isatty():
-        question += "\n\n" + sys.stdin.buffer.read().decode("utf-8-sig")
-    if not question.strip():
+        question = f"{question}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
+    if not question:
         sys.exit("Give a question as an argument or through a pipe.")
     system = args.prompt.read_text(encoding="utf-8-sig")
     messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]

@@ -162,7 +162,9 @@ def run(command):
     ) -> Result:
         arguments, environment, folder = command(script, *args, key=key, **options)
         begin = time.monotonic()
-        if fork and FORKS and script != "offline" and not NEED_A_START & environment.keys():
+        needs = NEED_A_START & environment.keys()
+        same = all(environment[name] == os.environ.get(name) for name in needs)
+        if fork and FORKS and script != "offline" and same:
             code, out, err = run_forked(arguments[1:], environment, folder, stdin, timeout)
             check_manners(code, out, err, key)
             return Result(code, out, err, time.monotonic() - begin)

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv-tests"
 PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-OLDER = ("2.0.0", "2.54.0")  # of openai: the oldest supported and the last 2.x
+OLDEST = "3.0.0"  # release of openai that is supported; the newest is installed
 
 
 def pip(*arguments: str) -> None:
@@ -31,10 +31,9 @@ def main() -> int:
         venv.create(HOME, with_pip=True)
     pip("-r", "tests/requirements.txt")
     pip("--no-deps", "-r", "requirements-offline.txt")
-    for version in OLDER:
-        target = HOME / f"openai-{version}"
-        if not target.exists():
-            pip("--target", str(target), f"openai=={version}", "-r", "requirements.txt")
+    target = HOME / f"openai-{OLDEST}"
+    if not target.exists():
+        pip("--target", str(target), f"openai=={OLDEST}", "-r", "requirements.txt")
     workers = str(2 * (os.cpu_count() or 1))  # tests wait for most of their time
     command = [PYTHON, "-m", "pytest", "tests", "-q", "-n", workers, *sys.argv[1:]]
     return subprocess.run(command, cwd=ROOT, env=os.environ | {"TEST_INSTALL": "1"}).returncode

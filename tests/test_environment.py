@@ -1,20 +1,15 @@
-"""Proves that no variable, key, .env file, encoding or pipe makes a script misbehave."""
+"""Proves that no variable, key, .env file, encoding, pipe or Ctrl-C makes a script misbehave.
 
-import codecs
+What is the same in all scripts is tried on few of them: test_structure.py holds it together.
+"""
+
+import signal
 import subprocess
 
 import pytest
-from conftest import SCRIPTS as FOLDER
-from conftest import check_manners, copied, lines, named
+from conftest import SCRIPTS, copied, lines, posix, wait_until
 from stand_in import KEY, TEXT
-from test_faults import CASES
-
-# Besides what test_faults.py says of CASES. says: a reply to script with StandIn.say.
-# prints: what stdout has after the default reply (default: the reply; "" where it isn't shown).
-# keyless: works without a key. reads: takes text from stdin.
-SCRIPTS = [path.stem for path in sorted(FOLDER.glob("*.py")) if path.stem in CASES]
-NEED_KEY = [name for name in SCRIPTS if not CASES[name].get("keyless")]
-READERS = [name for name in SCRIPTS if CASES[name].get("reads")]
+from test_faults import CASES, FIVE, begin_case, errors, result
 
 POISON = {
     "OPENAI_API_KEY": "sk-stolen",
@@ -24,185 +19,131 @@ POISON = {
     "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
     "OPENAI_CUSTOM_HEADERS": "x-poison: 1\nAuthorization: Bearer stolen",
 }
+WITHOUT_KEY = ("doctor", "login", "models")  # they ask what needs none
+TWO = pytest.mark.parametrize("script", ["chat", "rerank"])
 
 
 @pytest.fixture
-def start(run, stand_in):
-    """Run a script's own command, with its scripted reply."""
+def start(run, stand_in, tmp_path):
+    """start(script, …) -> Result: a script's own command, with its files and scripted replies."""
 
-    def start(script, *more, **options):
+    def start(script, folder="here", **options):
         case = CASES[script]
-        if "says" in case:
-            stand_in.say(case["says"])
-        options = {"stdin": case.get("stdin"), **options}
-        return run(script, *case["args"], *more, **options)
+        return run(script, *case["args"], **begin_case(stand_in, case, tmp_path / folder) | options)
 
     return start
 
 
-def refused(done, stand_in):
-    """One sentence, exit code 2, and nothing left this machine."""
-    assert done.code == 2, done.err
-    assert len(lines(done.err)) == 1, done.err
-    assert done.out == ""
-    assert stand_in.requests == []
+def one_line(done) -> str:
+    """The line that says what is wrong; there is nothing else."""
+    assert (done.code, done.out, len(lines(done.err))) == (1, "", 1), done
+    return done.err
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_openai_variables_stay_here(start, stand_in, script):
+@pytest.mark.parametrize("script", CASES)
+def test_variables_of_openai_stay_here(start, stand_in, tmp_path, script):
     done = start(script, env=POISON)
-
     assert done.code == 0, done.err
-    assert stand_in.requests
-    sent = {call.key for call in stand_in.requests if "authorization" in call.headers}
-    assert sent == (set() if CASES[script].get("keyless") else {KEY})
+    assert {call.key for call in stand_in.requests if "authorization" in call.headers} <= {KEY}
+    answer = result(CASES[script], done.out, tmp_path / "here")
+    assert all(text in answer for text in CASES[script].get("prints", [TEXT]))
+    if script not in WITHOUT_KEY:
+        asked = len(stand_in.requests)
+        assert "OPENROUTER_API_KEY" in one_line(start(script, "there", key="", env=POISON))
+        assert len(stand_in.requests) == asked, "another's key stood in for the missing one"
 
 
-@pytest.mark.parametrize("script", NEED_KEY)
-def test_openai_key_does_not_stand_in_for_a_missing_one(start, stand_in, script):
-    refused(start(script, key="", env=POISON), stand_in)
+BAD_KEYS = ["", " \n", "열쇠", "\ufefftest-key", "test-key\nmore", "test-key more", '"test-key"']
 
 
-@pytest.mark.parametrize("script", NEED_KEY)
-@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}\r\n"], ids=["newline", "spaces"])
-def test_white_space_around_the_key_does_not_matter(start, stand_in, script, key):
-    done = start(script, key=key)
-
-    assert done.code == 0, done.err
-    assert stand_in.requests[-1].key == KEY
-
-
-@pytest.mark.parametrize("script", NEED_KEY)
-@pytest.mark.parametrize(
-    "key",
-    ["", "  \n", "열쇠", "test-key\nsecond", "test-key second-key", "\ufefftest-key"],
-    ids=["empty", "blank", "korean", "inner-newline", "inner-space", "bom"],
-)
-def test_unusable_key_is_one_sentence(start, stand_in, script, key):
-    refused(start(script, key=key), stand_in)
-
-
-@pytest.mark.parametrize("script", NEED_KEY)
-def test_absent_key_is_one_sentence(start, stand_in, tmp_path, script):
-    path = copied(FOLDER / f"{script}.py", tmp_path / "alone")
-    refused(start(script, key=None, script_path=path), stand_in)
-
-
-@pytest.mark.parametrize("script", NEED_KEY)
-@pytest.mark.parametrize(
-    "content",
-    [
-        codecs.BOM_UTF8 + b"OPENROUTER_API_KEY=test-key\r\n",
-        "# 열쇠\nexport OPENROUTER_API_KEY='test-key'\n".encode(),
-    ],
-    ids=["bom-crlf", "korean-quotes"],
-)
-def test_env_file_brings_the_key(start, stand_in, tmp_path, script, content):
-    path = copied(FOLDER / f"{script}.py", tmp_path / "alone")
-    (tmp_path / "alone" / ".env").write_bytes(content)
-    done = start(script, key=None, script_path=path)
-
-    assert done.code == 0, done.err
-    assert stand_in.requests[-1].key == KEY
-
-
-@pytest.mark.parametrize("script", NEED_KEY)
-def test_env_file_does_not_override_a_variable(start, stand_in, tmp_path, script):
-    path = copied(FOLDER / f"{script}.py", tmp_path / "alone")
-    (tmp_path / "alone" / ".env").write_text("OPENROUTER_API_KEY=other\n")
-    start(script, script_path=path)
-
-    assert stand_in.requests[-1].key == KEY
-
-
-@pytest.mark.parametrize("script", NEED_KEY)
-@pytest.mark.parametrize("encoding", ["utf-16", "cp949"])
-def test_env_file_that_is_not_utf8_is_one_sentence(start, stand_in, tmp_path, script, encoding):
-    path = copied(FOLDER / f"{script}.py", tmp_path / "alone")
-    text = "# 열쇠\nOPENROUTER_API_KEY=test-key\n"
-    (tmp_path / "alone" / ".env").write_bytes(text.encode(encoding))
-    done = start(script, key=None, script_path=path)
-
-    refused(done, stand_in)
-    assert "UTF-8" in done.err
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("encoding", ["cp949", "ascii", "cp1252"])
-def test_output_is_utf8_on_any_terminal(start, script, encoding):
-    done = start(script, env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
-
-    assert done.code == 0, done.err
-    assert CASES[script].get("prints", TEXT) in done.out
-
-
-@pytest.mark.parametrize("script", READERS)
-def test_binary_input_is_one_sentence(start, stand_in, script):
-    refused(start(script, stdin=b"\x89PNG\r\n\x1a\n\xff\xfe\x00\x81"), stand_in)
-
-
-@pytest.mark.parametrize("script", READERS)
-def test_input_may_have_a_bom_and_korean(start, stand_in, script):
-    done = start(script, stdin=codecs.BOM_UTF8 + "번역할 글\r\n".encode())
-
-    assert done.code == 0, done.err
-    sent = str(stand_in.requests[-1].body)
-    assert "번역할 글" in sent
-    assert "\\ufeff" not in ascii(sent)
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_closed_pipe_makes_no_noise(command, stand_in, script):
-    case = CASES[script]
-    stand_in.say(case.get("says", "한 줄\n" * 5000))
-    arguments, environment, folder = command(script, *case["args"])
-    process = subprocess.Popen(
-        arguments,
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    process.stdout.close()  # as the reader in `| head -1` does, at once
-    given = case.get("stdin") or ""
-    process.stdin.write(given if isinstance(given, bytes) else given.encode())
-    process.stdin.close()
-    err = process.stderr.read().decode()
-
-    check_manners(process.wait(60), "", err, KEY)
-    assert process.returncode == 0, err
-    assert not any(word in err for word in ("Errno", "Exception", "Broken"))
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_needs_neither_key_nor_network(run, stand_in, script):
-    done = run(script, "--help", key="", base_url="http://127.0.0.1:9")
-
-    assert done.code == 0
-    assert done.err == ""
-    assert f"python scripts/{script}.py" in done.out
+@TWO
+@pytest.mark.parametrize("key", BAD_KEYS)
+def test_unusable_key_is_named_and_not_shown(start, stand_in, script, key):
+    assert "OPENROUTER_API_KEY" in one_line(start(script, key=key))
     assert stand_in.requests == []
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_unknown_option_is_exit_code_2(run, stand_in, script):
-    done = run(script, "--no-such-option")
-
-    assert done.code == 2
+@TWO
+def test_env_file_brings_the_key_unless_a_variable_does(start, stand_in, tmp_path, script):
+    path, env_file = copied(SCRIPTS / f"{script}.py", tmp_path / "alone"), tmp_path / "alone/.env"
+    text = "# 열쇠\r\nexport OPENROUTER_API_KEY= 'test-key' # 내 것\r\n"
+    env_file.write_bytes(text.encode("utf-8-sig"))
+    assert start(script, key=None, script_path=path, env=POISON).code == 0
+    assert stand_in.requests[-1].key == KEY
+    env_file.write_bytes(text.replace("test", "other").encode())
+    assert start(script, key=f" {KEY}\r\n", script_path=path).code == 0
+    assert stand_in.requests[-1].key == KEY
+    stand_in.requests.clear()
+    for encoding in ("utf-16", "cp949"):
+        env_file.write_bytes(text.encode(encoding))
+        assert ".env" in one_line(start(script, key=None, script_path=path))
     assert stand_in.requests == []
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_nothing_but_this_machine_can_be_reached(start, stand_in, script):
-    edit = CASES[script].get("edit")  # bulk would try again and again
-    done = start(script, base_url="https://openrouter.ai/api/v1", edit=edit)
+SETTINGS = {
+    "a space": ("OPENROUTER_BASE_URL", "{url} /x"),
+    "no scheme": ("OPENROUTER_BASE_URL", "openrouter.ai/api/v1"),
+    "an endpoint": ("OPENROUTER_BASE_URL", "{url}/chat/completions"),
+    "a web page": ("OPENROUTER_BASE_URL", "{url}/../.."),
+    "gone": ("SSL_CERT_FILE", "/gone/열쇠.pem"),
+    "dead": ("HTTPS_PROXY", "http://user:hidden@127.0.0.1:9"),
+    "no proxy": ("HTTPS_PROXY", "nonsense://x"),
+    "odd": ("NO_PROXY", "127.0.0.1;localhost"),
+}
 
-    assert done.code == 1
-    assert named("refused|connection attempts failed", done.err)
-    assert stand_in.requests == []
+
+@TWO
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_setting_that_is_at_fault_is_named(start, stand_in, script, setting):
+    name, value = SETTINGS[setting]
+    value = value.format(url=stand_in.url)
+    url = "https://openrouter.ai/api/v1" if name == "HTTPS_PROXY" else f" {stand_in.url}/\n"
+    env = {"OPENROUTER_BASE_URL": url, name.lower(): None, name: value}
+    err = one_line(start(script, env=env))
+    assert f"{name}={value.replace('user:hidden@', '')}" in err
+    assert "hidden" not in err
+    stand_in.violations.clear()  # there is no such endpoint
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_base_url_with_a_newline_is_no_traceback(start, stand_in, script):
-    assert start(script, base_url=f"{stand_in.url}\n").code in (0, 2)
+@pytest.mark.parametrize("script", ["chat", "prompt", "rerank", "models"])
+def test_output_is_utf8_on_any_terminal(start, script):
+    plain_c = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for env in ({"PYTHONIOENCODING": "cp949", "PYTHONUTF8": "0"}, plain_c):
+        done = start(script, env=env)
+        assert done.code == 0, done.err
+        assert all(text in done.out for text in CASES[script].get("prints", [TEXT]))
+
+
+@posix
+@pytest.mark.parametrize("script", [*FIVE, "compare", "doctor", "free_models", "models"])
+def test_reader_that_leaves_is_no_error(command, stand_in, tmp_path, script):
+    options = begin_case(stand_in, CASES[script], tmp_path / "here")
+    stand_in.say("한 줄\n" * 5000)
+    given = (options.pop("stdin") or "").encode()
+    arguments, environment, folder = command(script, *CASES[script]["args"], **options)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(arguments, env=environment, cwd=folder, **pipes) as process:
+        process.stdout.close()  # as the reader in `| head -1` does, at once
+        err = process.communicate(given)[1].decode()
+    assert process.returncode == 0 and errors(CASES[script], err) == [], err
+
+
+@posix
+@pytest.mark.parametrize("script", ["chat", "vision", "speech", "responses"])
+def test_ctrl_c_is_130_and_no_word(begin, stand_in, script):
+    stand_in.fail("hang", CASES[script].get("path"))
+    process = begin(script, *CASES[script]["args"])
+    assert wait_until(lambda: stand_in.requests)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, errors(CASES[script], err.decode())) == (130, b"", [])
+
+
+@TWO
+def test_developers_see_the_traceback(command, stand_in, script):
+    stand_in.fail("402")
+    (python, *rest), environment, folder = command(script, *CASES[script]["args"])
+    rest = [python, "-X", "dev", *rest]
+    done = subprocess.run(rest, env=environment, cwd=folder, input=b"a\nb", capture_output=True)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"Traceback" in done.stderr and b"402" in done.stderr

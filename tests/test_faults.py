@@ -5,7 +5,6 @@ all; the others meet four. CASES is the one table of commands for the tests of a
 """
 
 import json
-import re
 
 import pytest
 from conftest import ROOT, lines, named

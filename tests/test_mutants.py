@@ -90,7 +90,7 @@ SPOILED = {
     "UTF-16": lambda data, _: data.decode(errors="ignore").encode("utf-16"),
     "compressed": lambda data, _: zlib.compress(data),
     "HTML": lambda *_: b"<!DOCTYPE html><html><body>Not here</body></html>",
-    "another's": lambda *_: b'{"object": "list", "data": [{"id": "x"}], "has_more": false}',
+    "another's": lambda *_: b'{"object": "page", "items": [{"x": 1}], "has_more": false}',
     "a list": lambda *_: b"[]",
     "text": lambda *_: b'"text"',
     "null": lambda *_: b"null",

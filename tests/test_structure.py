@@ -121,7 +121,7 @@ def test_what_is_repeated_is_the_same_everywhere():
     owners = {key: next(iter(texts.values())) for key, texts in shared.items()}
     assert [key for key, scripts in owners.items() if len(scripts) < 2] == []
     assert owners["if"] == owners["explain"] == NAMES
-    assert set(NAMES) - set(owners["connect"]) == {"offline"}
+    assert set(NAMES) - set(owners["connect"]) == {"login", "offline"}
 
 
 @each_script
