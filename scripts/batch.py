@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from dotenv import load_dotenv
-from openai import APIError, APIStatusError, OpenAI
+from openai import APIError, OpenAI
 from openai.types.chat import ChatCompletion
 
 REQUESTS = 5000  # in one batch, which is the limit
@@ -150,6 +150,8 @@ import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import BinaryIO
+
+from openai import APIStatusError
 
 
 def main() -> None:

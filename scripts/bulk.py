@@ -168,7 +168,7 @@ def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
     is_dead = code == "404" and not run.answered
     if code in ("401", "402") or is_dead or "per-day" in text or pause > LONGEST_PAUSE:
         run.stop_reason = error
-    is_cut = re.search(r"finish_reason: (length|content_filter)", str(error))
+    is_cut = re.search("finish_reason: (?!None|error|stop)", str(error))
     may_pass = isinstance(error, (APIError, asyncio.TimeoutError, ValueError))  # no fault of ours
     if is_cut or not may_pass or re.fullmatch("4(?!08|09|25|29)..", code):
         return None

@@ -137,6 +137,8 @@ def converse(client: OpenAI, model: str, messages: list[dict], parameters: dict)
         print("> ", end="", file=sys.stderr, flush=True)
         try:
             question = {"role": "user", "content": input()}
+            if not question["content"].strip():
+                continue
             text = answer(client, model, [*messages, question], parameters)
             text = text.encode(errors="replace").decode()  # half a character can't be sent back
             messages += [question, {"role": "assistant", "content": text}]

@@ -124,7 +124,8 @@ def main() -> None:
     prompt, base = args.prompt, args.output.with_suffix("")
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8-sig")
-    taken = [*base.parent.glob(f"{base.name}.*"), *base.parent.glob(f"{base.name}-1.*")]
+    files = [*base.parent.glob(f"{base.name}.*"), *base.parent.glob(f"{base.name}-1.*")]
+    taken = [file for file in files if file.suffix != ".part"]
     if taken and not args.force:
         sys.exit(f"{taken[0]} exists: choose another name, or overwrite it with --force.")
     client, start = connect(), time.monotonic()

@@ -13,7 +13,6 @@ The model shows that everything works, not what OpenRouter's models can do.
 https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 """
 
-import os
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,6 +55,7 @@ def start_server(gguf: Path | None = None) -> object:
 
 # --- The command line. Leave out what follows when you copy. ---
 
+import os
 import re
 import subprocess
 import sys

@@ -399,39 +399,10 @@ BY_ID = {entry["id"]: entry for entry in CATALOGUE}
 BY_ID["upstage/solar-pro-3:free"]["expiration_date"] = SOON
 
 
-def image_model(entry: dict) -> dict:
-    """An entry of GET /images/models."""
-    names = ("id", "name", "description", "created")
-    kinds = ("input_modalities", "output_modalities")
-    architecture = {name: entry["architecture"][name] for name in kinds}
-    address = f"/api/v1/images/models/{entry['id']}/endpoints"
-    more = {"architecture": architecture, "endpoints": address}
-    return {name: entry[name] for name in names} | more | DATA["image_model"]
-
-
 def video_model(entry: dict) -> dict:
     """An entry of GET /videos/models."""
     names = ("id", "canonical_slug", "hugging_face_id", "name", "created", "description")
     return {name: entry[name] for name in names} | DATA["video_model"]
-
-
-def endpoint(entry: dict, provider: str, tag: str, factor: int, authenticated: bool) -> dict:
-    """One provider's offer of a model; latency is null for those without a key."""
-    prices = {
-        name: f"{float(value) * factor:.10f}".rstrip("0") if float(value) > 0 else value
-        for name, value in entry["pricing"].items()
-    }
-    offer = DATA["endpoint"] | {
-        "name": f"{provider} | {entry['id']}",
-        "model_id": entry["id"],
-        "model_name": entry["name"],
-        "context_length": entry["context_length"] or 0,
-        "pricing": {**prices, "discount": 0},
-        "provider_name": provider,
-        "tag": tag,
-        "supported_parameters": entry["supported_parameters"],
-    }
-    return offer if authenticated else offer | {"latency_last_30m": None}
 
 
 def price(entry: dict, name: str) -> float:
@@ -490,7 +461,7 @@ def select(query: dict) -> list[dict]:
 # ------------------------------------------------------------------------- what replies are made of
 
 MESSAGE_FIELDS = {
-    "content", "reasoning", "reasoning_details", "tool_calls", "annotations", "images", "refusal",
+    "content", "reasoning", "reasoning_details", "tool_calls", "annotations", "refusal",
 }  # fmt: skip
 
 
@@ -503,7 +474,6 @@ class Answer:
     reasoning_details: list | None = None
     tool_calls: list | None = None
     annotations: list | None = None
-    images: list | None = None
     refusal: str | None = None
     finish_reason: str | None = "stop"
     error: dict | None = None
@@ -749,15 +719,13 @@ class StandIn:
 
     delay, pace: seconds before a reply, and between the pieces of a stream.
     retry_after: seconds in 429_retry_after and 503.
-    transcript: what a recording says. segments: (start, end, text) of its parts, else there is one.
+    transcript: what a recording says.
     video_states, batch_states: what each further look brings; the last one stays.
     video_error, batch_error: why a job failed. item_errors: custom_id -> message.
     video_tokens: of each video, in the usage; 0 means that the model saw nothing of it.
     key_info: fields of GET /key. credits: data of GET /credits.
-    generation_misses: so many times GET /generation doesn't know a generation yet.
-    pcm_type: the Content-Type of raw speech, as OpenRouterTeam/skills found it on the live service.
     requests: what came in (Call). violations: what OpenRouter would not have understood.
-    parses: the engine of each file that was parsed. codes: code -> challenge of the browser login.
+    codes: code -> challenge of the browser login.
     """
 
     key, management_key = KEY, MANAGEMENT_KEY
@@ -772,26 +740,19 @@ class StandIn:
         """Forget requests, replies, faults and jobs."""
         self.requests: list[Call] = []
         self.violations: list[str] = []
-        self.parses: list[str] = []
         self.codes: dict[str, str] = {"pasted": ""}  # one that fits any verifier
         self.delay, self.pace, self.retry_after = self._delay, 0.0, 2.0
         self.transcript = "안녕하세요. This is a recording."
-        self.segments: list[tuple[float, float, str]] | None = None
         self.video_states, self.video_error = ["completed"], "Content policy violation"
         self.batch_states = ["in_progress", "finalizing", "completed"]
         self.batch_error, self.item_errors = "The batch could not be validated", {}
         self.video_tokens = 258
         self.key_info: dict[str, Any] = {}
         self.credits = {"total_credits": 25.0, "total_usage": 4.5}
-        self.generation_misses = 0
-        self.pcm_type = "audio/pcm;rate=24000;channels=1"
         self._numbers = itertools.count(1)
         self._replies: list | Callable | None = None
         self._faults: list[list] = []
         self._raw: list[list] = []
-        self._generations: dict[str, dict] = {}
-        self._prompts: set[str] = set()
-        self._files: set[str] = set()
         self._jobs: dict[str, dict] = {}
 
     def say(self, reply: str | dict | list | Callable[[dict], str | dict]) -> None:
@@ -1133,14 +1094,12 @@ class StandIn:
         usage = self._usage(call, answer)
         tried = [*attempts, (answer.model, answer.provider, 200)]
         metadata = self._metadata(call, tried, answer.openrouter_metadata)
-        self._generations[id] = {"model": answer.model, "total_cost": usage["cost"]}
         is_chat = found.name == "chat"
         base = self._chat_base(call, id, answer) if is_chat else {}
         whole = base or response_object(call.body, id, answer, usage)
-        if call.stream and fault not in ("null_200", "bad_json"):
-            make = chat_events if is_chat else response_events
-            rest = (answer, usage, fault, metadata) if is_chat else (fault,)
-            return await self._stream(request, call, make(whole, *rest), id)
+        if is_chat and call.stream and fault not in ("null_200", "bad_json"):
+            events = chat_events(whole, answer, usage, fault, metadata)
+            return await self._stream(request, call, events, id)
         if is_chat:
             whole = chat_object(base, answer, usage)
         elif fault == "cut":
@@ -1245,12 +1204,9 @@ class StandIn:
             answer.provider = named[0].split("/")[0].title()
         return answer
 
-    def _media(self, body: dict, answer: Answer) -> tuple[int, int]:
+    def _media(self, body: dict) -> tuple[int, int]:
         """Look at images, sounds and files; return all their tokens, and those of videos."""
         tokens = video = 0
-        plugins = {plugin.get("id"): plugin for plugin in body.get("plugins") or []}
-        entry = BY_ID.get(answer.model, {"architecture": {"input_modalities": []}})
-        native = "native" if "file" in entry["architecture"]["input_modalities"] else "mistral-ocr"
         contents = [message.get("content") for message in body.get("messages", [])]
         for part in itertools.chain(*(c for c in contents if isinstance(c, list))):
             tokens += 0 if part["type"] == "text" else 258
@@ -1264,39 +1220,24 @@ class StandIn:
                 if part["input_audio"]["format"] not in (*AUDIO, "aiff", "pcm16", "pcm24"):
                     raise Refusal(400, "Unsupported audio format")
             elif part["type"] == "file":
-                file, url = part["file"], part["file"].get("file_data", "")
-                data = data_url(url, "file") or url.encode()
-                digest = hashlib.sha256(data).hexdigest()
-                engine = plugins.get("file-parser", {}).get("pdf", {}).get("engine") or native
-                if engine == "native" or digest in self._files:
-                    continue
-                self._files.add(digest)
-                self.parses.append(engine)
-                text = {"type": "text", "text": f"Text of {file.get('filename')}"}
-                parsed = {"hash": digest, "name": file.get("filename"), "content": [text]}
-                note = {"type": "file", "file": parsed}
-                answer.annotations = [*(answer.annotations or []), note]
+                data_url(part["file"].get("file_data", ""), "file")
         return tokens, video
 
     def _usage(self, call: Call, answer: Answer) -> dict:
-        """Tokens and price of an answer; a long prompt is cached once it was sent."""
+        """Tokens and price of an answer."""
         body = call.body
-        tokens, video = self._media(body, answer)
+        tokens, video = self._media(body)
         text = text_of(body.get("messages") or body.get("input") or "")
-        start = f"{answer.model} {text[:4096]}" if len(text) >= 4096 else ""
         prompt = max(1, len(text) // 4) + tokens
-        cached = prompt * 9 // 10 if start in self._prompts else 0
-        written = prompt * 9 // 10 if start and not cached and "cache_control" in str(body) else 0
-        self._prompts |= {start} - {""}
         thought = len(answer.reasoning or "") // 4
         completion = max(1, len(str(answer.content or answer.tool_calls or "")) // 4) + thought
         prices = BY_ID.get(answer.model, {}).get(
             "pricing", {"prompt": "1e-6", "completion": "2e-6"}
         )
         rates = [max(0.0, float(prices[name])) for name in ("prompt", "completion")]
-        prompt_cost = rates[0] * (prompt - cached + cached * 0.1 + written * 0.25)
+        prompt_cost = rates[0] * prompt
         searches = int("openrouter:web_search" in str(body.get("tools")))
-        details = {"cached_tokens": cached, "cache_write_tokens": written}
+        details = {"cached_tokens": 0, "cache_write_tokens": 0}
         usage = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -1429,11 +1370,9 @@ class StandIn:
             raise Refusal(400, "input and voice are required for this model")
         if voices and body.get("voice") not in voices:
             raise Refusal(400, f"voice must be one of {', '.join(voices)}")
-        mp3, id = body.get("response_format") == "mp3", self._id("gen-tts")  # the default is pcm
-        cost = 0.0 if call.is_free else round(len(body["input"]) * 0.000016, 9)
-        self._generations[id] = {"model": body["model"], "total_cost": cost}
-        kind = "audio/mpeg" if mp3 else self.pcm_type
-        headers = {"X-Generation-Id": id, "Content-Type": kind}
+        mp3 = body.get("response_format") == "mp3"  # the default is pcm
+        kind = "audio/mpeg" if mp3 else "audio/pcm;rate=24000;channels=1"
+        headers = {"X-Generation-Id": self._id("gen-tts"), "Content-Type": kind}
         return web.Response(body=MP3 if mp3 else PCM, headers=headers)
 
     @route("POST", "/audio/transcriptions", schema="transcription")
@@ -1453,17 +1392,7 @@ class StandIn:
         seconds = round(max(0.1, len(data) / 32000), 2)
         usage = {"seconds": seconds, "cost": 0.0 if call.is_free else 0.0001}
         usage |= {"input_tokens": 83, "output_tokens": 30, "total_tokens": 113}
-        whole: dict[str, Any] = {"text": self.transcript, "usage": usage}
-        if body.get("response_format") == "verbose_json":
-            language = body.get("language", "ko")
-            whole |= {"task": "transcribe", "language": language, "duration": seconds}
-            parts = [(0.0, seconds, self.transcript)] if self.segments is None else self.segments
-            keys = ("start", "end", "text")
-            whole["segments"] = [
-                {"id": number, **dict(zip(keys, part, strict=True))}
-                for number, part in enumerate(parts)
-            ]
-        return whole
+        return {"text": self.transcript, "usage": usage}
 
     @route("POST", "/videos", schema="video")
     def video_submit(self, call: Call) -> web.Response:
@@ -1592,13 +1521,6 @@ class StandIn:
         whole = {"object": "list", "data": items, "first_id": first, "last_id": last}
         return {**whole, "has_more": end < len(jobs)}
 
-    @route("DELETE", "/batches/{id}")
-    def batch_delete(self, call: Call, id: str) -> dict:
-        if self._job(id)["status"] not in ENDED:
-            raise Refusal(409, "The batch is not finished")
-        del self._jobs[id]
-        return {"id": id, "object": "batch", "deletion": {"openrouter": "deleted"}}
-
     # ------------------------------------------------------------------ catalogue
 
     @route("GET", "/models", schema="models", public=True)
@@ -1616,38 +1538,9 @@ class StandIn:
     def user_models(self, call: Call) -> dict:
         return self.models(call)
 
-    @route("GET", "/models/count", public=True)
-    def count(self, call: Call) -> dict:
-        return {"data": {"count": len(select(call.query))}}
-
-    @route("GET", "/embeddings/models", public=True)
-    def embedding_models(self, call: Call) -> dict:
-        found = select({"output_modalities": "embeddings"})
-        return {"data": found, "links": {"next": None}, "total_count": len(found)}
-
-    @route("GET", "/images/models", public=True)
-    def image_models(self, call: Call) -> dict:
-        return {"data": [image_model(e) for e in select({"output_modalities": "image"})]}
-
     @route("GET", "/videos/models", public=True)
     def video_models(self, call: Call) -> dict:
         return {"data": [video_model(e) for e in select({"output_modalities": "video"})]}
-
-    @route("GET", "/model/{author}/{slug}", public=True)
-    def one_model(self, call: Call, author: str, slug: str) -> dict:
-        found = next((e for e in CATALOGUE if e["id"] == f"{author}/{slug}"), None)
-        if found is None:
-            raise Refusal(404, "Model not found")
-        return {"data": found}
-
-    @route("GET", "/models/{author}/{slug}/endpoints", public=True)
-    def endpoints(self, call: Call, author: str, slug: str) -> dict:
-        entry, known = self.one_model(call, author, slug)["data"], call.key == KEY
-        offers = [("DeepInfra", "deepinfra/fp8", 1), ("Together", "together", 2)]
-        names = ("id", "name", "created", "description", "architecture")
-        router = entry["architecture"]["tokenizer"] == "Router"
-        found = [] if router else [endpoint(entry, *offer, known) for offer in offers]
-        return {"data": {**{name: entry[name] for name in names}, "endpoints": found}}
 
     # ------------------------------------------------------------------ account
 
@@ -1662,19 +1555,6 @@ class StandIn:
         if call.key != MANAGEMENT_KEY:
             raise Refusal(403, "Only management keys can perform this operation")
         return {"data": self.credits}
-
-    @route("GET", "/generation")
-    def generation(self, call: Call) -> dict:
-        found = self._generations.get(call.query.get("id", ""))
-        if self.generation_misses > 0 or not found:
-            self.generation_misses -= 1
-            raise Refusal(404, f"Generation {call.query.get('id')} not found")
-        fields = components.GenerationResponseData.model_fields
-        blank = {(field.alias or name): None for name, field in fields.items()}
-        data = {"created_at": "2026-11-25T09:00:00Z", "is_byok": False, "origin": ""}
-        data |= {"streamed": True, "cancelled": False, "usage": found["total_cost"]}
-        data |= {"api_type": "completions", "data_region": "global", "id": call.query["id"]}
-        return {"data": {**blank, **data, **found}}
 
     # ------------------------------------------------------------------ login by way of the browser
 
@@ -1761,9 +1641,8 @@ def chat_events(base, answer, usage, fault, metadata) -> Iterator:
         yield chunk({"role": "assistant", "content": None, "tool_calls": [start]})
         for part in pieces(call["function"]["arguments"], 2):
             yield chunk({"tool_calls": [{"index": number, "function": {"arguments": part}}]})
-    for name in ("annotations", "images"):
-        if getattr(answer, name):
-            yield chunk({"role": "assistant", "content": "", name: getattr(answer, name)})
+    if answer.annotations:
+        yield chunk({"role": "assistant", "content": "", "annotations": answer.annotations})
     more = {"error": answer.error} if answer.error else {}
     yield chunk({"role": "assistant", "content": ""}, answer.finish_reason, **more)
     yield event({**base, "choices": [], "usage": usage, **metadata})
@@ -1822,42 +1701,6 @@ def output_items(answer: Answer, id: str) -> list[dict]:
         function = {"call_id": call["id"], **call["function"], "status": "completed"}
         items.append({"type": "function_call", "id": f"fc_{call['id']}", **function})
     return items
-
-
-def response_events(whole: dict, fault: str | None) -> Iterator:
-    """A response as its stream of events, with the fault at its end."""
-    numbers = itertools.count()
-
-    def send(kind: str, **more) -> bytes:
-        return event({"type": kind, **more, "sequence_number": next(numbers)})
-
-    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
-    begun |= {"error": None, "incomplete_details": None, "completed_at": None}
-    begun.pop("error_type", None)
-    yield PROCESSING
-    yield send("response.created", response=begun)
-    for index, item in enumerate(whole["output"]):
-        where = {"output_index": index, "item_id": item["id"]}
-        yield send("response.output_item.added", output_index=index, item=item)
-        if item["type"] != "function_call":
-            name = "output_text" if item["type"] == "message" else "reasoning_text"
-            more = {"logprobs": []} if item["type"] == "message" else {}
-            where["content_index"] = 0
-            for piece in pieces(item["content"][0]["text"]):
-                yield send(f"response.{name}.delta", **where, delta=piece, **more)
-        if item["type"] == "message" and fault in ENDINGS:
-            if fault in ("keepalive", "drop"):
-                yield {"keepalive": WAIT, "drop": CUT}[fault]
-            if fault == "bad_chunk":
-                yield b'data: {"type":"response.output_text.delta","delta":"\n\n'
-            if fault == "mid_stream":
-                error = {"code": "server_error", "message": whole["error"]["message"]}
-                yield send("error", error=error)
-            if fault in ("cut", "mid_stream"):
-                return
-        yield send("response.output_item.done", output_index=index, item=item)
-    yield send(f"response.{whole['status']}", response=whole)
-    yield DONE
 
 
 def main() -> None:
