@@ -41,7 +41,7 @@ def connect() -> OpenAI:
     with suppress(UnicodeDecodeError):  # without its key, the error below names .env
         load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+    if not re.fullmatch("[!#-&(-~]+", key):  # api_key=None would send OPENAI_API_KEY
         raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
@@ -49,13 +49,14 @@ def connect() -> OpenAI:
     return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, streamed: object = None) -> None:
+def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
     choice = reply.choices[0] if getattr(reply, "choices", None) else None
     message = streamed or getattr(choice, "message", None)
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
-    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    calls = getattr(message, "tool_calls", None) if tools else None
+    whole = {"stop": text, "tool_calls": calls}.get(reason)
     said = getattr(reply, "error", None) or getattr(choice, "error", None)
     if said or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -84,6 +85,7 @@ class Run:
     max_cost: float = math.inf  # USD
     spent: float = 0.0
     max_cost_seen: float = 0.0
+    unpriced: int = 0  # replies that name no cost
     answered: int = 0
     failed: int = 0
     in_flight: int = 0
@@ -113,8 +115,7 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             price = cost(getattr(reply, "usage", None))
             run.spent += price or 0
             run.max_cost_seen = max(run.max_cost_seen, price or 0)
-            if reply and price is None and run.max_cost < math.inf:
-                run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
+            run.unpriced += 1 if reply and price is None else 0
             pause = retry_pause(run, error, attempt) if error else None
             if pause is None:
                 break
@@ -131,7 +132,7 @@ async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, E
     try:  # the body goes out as it stands: create() has no room for OpenRouter's own fields
         request = client.post("/chat/completions", cast_to=ChatCompletion, body=body)
         reply = await asyncio.wait_for(request, ITEM_SECONDS)
-        check(reply)
+        check(reply, tools=True)
     except Exception as error:  # this item's; the others go on
         return reply, error
     return reply, None
@@ -140,6 +141,8 @@ async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, E
 async def wait_turn(run: Run, model: str, due: float) -> None:
     """Return when a request may start, at due (monotonic seconds) or later, or the run stops."""
     while not run.stop_reason:
+        if run.unpriced and run.max_cost < math.inf:
+            run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
         delay = max(due, run.next_start) - time.monotonic()
         expected = run.spent + run.max_cost_seen * (run.in_flight + 1)
         if expected > run.max_cost and not run.in_flight:
@@ -246,7 +249,8 @@ def main() -> int:
 def progress(run: Run, total: int) -> str:
     """Return how far a run is."""
     left = total - run.answered - run.failed
-    return f"[{run.answered} answered, {run.failed} failed, {left} left, ${run.spent:.6f}]"
+    price = f"${run.spent:.6f}" + (" and unknown costs" if run.unpriced else "")
+    return f"[{run.answered} answered, {run.failed} failed, {left} left, {price}]"
 
 
 def unfinished(items: Iterator[tuple], done: set, run: Run, total: int) -> Iterator[tuple]:
@@ -348,7 +352,7 @@ def explain(error: Exception) -> str:
     fields = body if isinstance(body, dict) else {}
     said = fields.get("message", body) or f"{type(error).__name__}: {error}"
     parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
-    is_network = cause or getattr(error, "filename", "") is None
+    is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
     line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())

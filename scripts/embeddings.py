@@ -31,7 +31,7 @@ def connect() -> OpenAI:
     with suppress(UnicodeDecodeError):  # without its key, the error below names .env
         load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+    if not re.fullmatch("[!#-&(-~]+", key):  # api_key=None would send OPENAI_API_KEY
         raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
@@ -160,7 +160,7 @@ def explain(error: Exception) -> str:
     fields = body if isinstance(body, dict) else {}
     said = fields.get("message", body) or f"{type(error).__name__}: {error}"
     parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
-    is_network = cause or getattr(error, "filename", "") is None
+    is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
     line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())

@@ -12,6 +12,7 @@
 https://openrouter.ai/docs/guides/overview/models
 """
 
+import math
 import os
 import re
 from contextlib import suppress
@@ -36,7 +37,7 @@ def connect() -> OpenAI:
     with suppress(UnicodeDecodeError):  # without its key, the error below names .env
         load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+    if not re.fullmatch("[!#-&(-~]+", key):  # api_key=None would send OPENAI_API_KEY
         raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
@@ -59,14 +60,23 @@ def find_models(client: OpenAI, query: dict) -> list[dict]:
     others: https://openrouter.ai/docs/api/api-reference/models/list-all-models-and-their-properties
     """
     options = {"params": query, "headers": {"Authorization": Omit()}}  # the catalogue is public
-    return field(client.get("/models", cast_to=object, options=options), "data")
+    models = field(client.get("/models", cast_to=object, options=options), "data")
+    return [m for m in models if isinstance(m, dict) and isinstance(m.get("id"), str)]
+
+
+def price(model: dict, kind: str) -> float:
+    """Return a price ("prompt", "completion" ...) in USD per million tokens; NaN if unknown."""
+    try:
+        usd = float(model["pricing"][kind]) * 1e6
+    except (LookupError, TypeError, ValueError):
+        return math.nan
+    return usd if usd >= 0 else math.nan  # a router's is -1
 
 
 def is_free(model: dict) -> bool:
     """Return True if the model is free; a web search costs in any case."""
-    pricing = model.get("pricing") or {}
-    prices = [float(usd) for kind, usd in pricing.items() if kind != "web_search"]
-    return bool(prices) and not any(prices)
+    kinds = set(model.get("pricing") or []) - {"web_search"}
+    return bool(kinds) and all(price(model, kind) == 0 for kind in kinds)
 
 
 # --- The command line. Leave out what follows when you copy. ---
@@ -122,9 +132,9 @@ def main() -> None:
 
 def row(model: dict) -> str:
     """Return a model's id, prices, context length, other inputs than text, and abilities."""
-    pricing, architecture = model.get("pricing") or {}, model.get("architecture") or {}
-    prices = [float(pricing.get(kind, -1)) * 1e6 for kind in ("prompt", "completion")]
-    costs = " ".join(f"{usd:8g}" if usd >= 0 else f"{'?':>8}" for usd in prices)  # routers: -1
+    architecture = model.get("architecture") or {}
+    prices = [price(model, kind) for kind in ("prompt", "completion")]
+    costs = " ".join(f"{usd:8g}" if usd >= 0 else f"{'?':>8}" for usd in prices)
     takes = set(architecture.get("input_modalities") or []) - {"text"}
     abilities = {"tools", "structured_outputs", "reasoning"}
     does = abilities & set(model.get("supported_parameters") or [])
@@ -139,7 +149,7 @@ def explain(error: Exception) -> str:
     fields = body if isinstance(body, dict) else {}
     said = fields.get("message", body) or f"{type(error).__name__}: {error}"
     parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
-    is_network = cause or getattr(error, "filename", "") is None
+    is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
     line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())

@@ -103,7 +103,7 @@ def explain(error: Exception) -> str:
     fields = body if isinstance(body, dict) else {}
     said = fields.get("message", body) or f"{type(error).__name__}: {error}"
     parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
-    is_network = cause or getattr(error, "filename", "") is None
+    is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
     line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())

@@ -29,7 +29,7 @@ def connect() -> OpenAI:
     with suppress(UnicodeDecodeError):  # without its key, the error below names .env
         load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!-~]+", key):  # api_key=None would send OPENAI_API_KEY to OpenRouter
+    if not re.fullmatch("[!#-&(-~]+", key):  # api_key=None would send OPENAI_API_KEY
         raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
@@ -37,13 +37,14 @@ def connect() -> OpenAI:
     return OpenAI(base_url=url, api_key=key, timeout=120, max_retries=0)  # retries use up quota
 
 
-def check(reply: object, streamed: object = None) -> None:
+def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     """Raise APIError unless the reply is a whole answer; HTTP 200 can bring an error, too."""
     choice = reply.choices[0] if getattr(reply, "choices", None) else None
     message = streamed or getattr(choice, "message", None)
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
-    whole = {"stop": text, "tool_calls": getattr(message, "tool_calls", None)}.get(reason)
+    calls = getattr(message, "tool_calls", None) if tools else None
+    whole = {"stop": text, "tool_calls": calls}.get(reason)
     said = getattr(reply, "error", None) or getattr(choice, "error", None)
     if said or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -115,7 +116,7 @@ def explain(error: Exception) -> str:
     fields = body if isinstance(body, dict) else {}
     said = fields.get("message", body) or f"{type(error).__name__}: {error}"
     parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
-    is_network = cause or getattr(error, "filename", "") is None
+    is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
     parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
     line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())

@@ -1,4 +1,4 @@
-"""Proves that audio_input sends sounds to a model that hears, the cheapest unless told otherwise."""
+"""Proves that audio_input sends sounds to a model that hears, the cheapest by default."""
 
 import base64
 

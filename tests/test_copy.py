@@ -113,7 +113,8 @@ def test_the_task_is_done_without_the_rest(run, stand_in, folder):
     found = {}
     for names in (CALLS.keys() - {"orchestrate"} - missing, {"orchestrate"}):
         calls = json.dumps({name: CALLS[name] for name in sorted(names)})
-        done = run("program", script_path=folder / "program.py", stdin=calls, fork=False)
+        options = {"script_path": folder / "program.py", "fork": False, "timeout": 400}
+        done = run("program", stdin=calls, **options)  # the local model is slow beside others
         assert done.code == 0, done.err
         found |= dict(map(json.loads, done.out.splitlines()))
         stand_in.say([PLAN, "한 걸음", '{"critique": "", "accepted": true}', TEXT])

@@ -37,7 +37,7 @@ def sent(stand_in) -> list[list[str]]:
 def test_folder_is_searched_and_only_what_is_new_is_sent(run, stand_in, folder):
     done = run("embeddings", "forgotten password", str(folder), "--top", "2")
     assert done.code == 0, done.err
-    first, second = done.out.strip().split("\n\n")
+    first, _ = done.out.strip().split("\n\n")
     score, _, place = first.splitlines()[0].partition("  ")
     assert place == str(folder / "guide.md") and 0 < float(score) <= 1
     assert first.splitlines()[1] == "To reset a forgotten password, open the settings."

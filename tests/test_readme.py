@@ -82,7 +82,7 @@ def test_command_works_when_pasted(run, clone, stand_in, line):
         done = run(script.stem, *words[1:], stdin=piped, script_path=script, cwd=clone)
         assert done.code == 0, done.err
         piped = done.out
-    assert done.out.strip()
+    assert done.out.strip() or "bulk.py" in line  # which writes a file
 
 
 @pytest.mark.skipif("TEST_INSTALL" not in os.environ, reason="downloads; set TEST_INSTALL=1")

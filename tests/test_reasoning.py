@@ -19,7 +19,7 @@ def test_thoughts_and_answer_go_apart(run, stand_in):
     assert system["role"] == "system" and user == {"role": "user", "content": KOREAN}
     assert body == {"model": "openrouter/free", "stream": True, "reasoning": {"enabled": True}}
     assert lines(done.err)[0] == THOUGHT
-    assert len(lines(done.err)) == 3 and "\x1b" not in done.err
+    assert len(lines(done.err)) == 2 and "\x1b" not in done.err
 
 
 def test_effort_is_sent(run, stand_in):
@@ -35,9 +35,8 @@ def test_tokens_of_each_are_as_the_reply_has_them(run, stand_in, thoughts):
     done = run("reasoning", "Hello")
 
     assert (done.code, done.out) == (0, "Yes\n")
-    assert lines(done.err)[0] == f"[reasoning_tokens {thoughts}]", "thoughts may be hidden"
-    assert "completion_tokens 293" in lines(done.err)[1]
-    assert "-28" not in done.err
+    (facts,) = lines(done.err)
+    assert f'"reasoning_tokens":{thoughts}' in facts and '"completion_tokens":293' in facts
 
 
 def test_answer_eaten_or_cut_by_the_limit_is_a_failure(run, stand_in):

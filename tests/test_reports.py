@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 from email.utils import formatdate
 from pathlib import Path
 from time import time
@@ -108,15 +107,6 @@ def test_error_of_any_shape_is_one_short_line(case, stand_in, script, status, bo
     done = case(script)
     check_failure(script, done, words)
     assert max(map(len, lines(done.err))) < 3000
-
-
-SETTINGS = [("SSL_CERT_FILE", "/gone/cert.pem"), ("OPENROUTER_BASE_URL", "http://[::1")]
-
-
-@pytest.mark.parametrize(("name", "value"), SETTINGS)
-@pytest.mark.parametrize("script", OWN_ERRORS)
-def test_setting_in_the_way_is_named_with_its_value(case, script, name, value):
-    check_failure(script, case(script, env={name: value}), re.escape(f"{name}={value}"))
 
 
 def with_usage(new: dict):

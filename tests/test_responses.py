@@ -1,8 +1,10 @@
 """Proves that responses sends the whole conversation, and names each way to fail."""
 
+import json
+
 import pytest
 from conftest import lines
-from stand_in import PARTIAL, TEXT, StandIn
+from stand_in import PARTIAL, TEXT
 
 KOREAN = '수도는? 🙂 "{{x}}" $5'
 
@@ -13,12 +15,12 @@ def item(text):
 
 
 @pytest.fixture
-def change(monkeypatch):
+def change(stand_in):
     """change(name=value, …): what the stand-in's next responses have instead."""
 
     def start(**fields):
-        whole = StandIn._response
-        monkeypatch.setattr(StandIn, "_response", lambda *args: whole(*args) | fields)
+        change = lambda data: json.dumps(json.loads(data) | fields).encode()  # noqa: E731
+        stand_in.reply("/responses", change)
 
     return start
 
@@ -36,7 +38,7 @@ def test_question_and_instructions_are_sent(run, stand_in, tmp_path):
         "input": [item(f"{KOREAN}\n\n번역할 글")],
     }
     assert len(lines(done.err)) == 1
-    assert done.err.startswith("[meta-llama/") and ", cost 0.0, " in done.err
+    assert done.err.startswith('{"model":"meta-llama/') and '"cost":0.0' in done.err
 
 
 def test_conversation_is_sent_whole_each_time_without_thoughts(run, stand_in):
@@ -67,7 +69,7 @@ ERROR = {"code": "server_error", "message": "Invalid credentials", "metadata": {
         ({"status": "failed", "error": ERROR}, TEXT, ["server_error: Invalid cred", "'raw': 'ra"]),
         ({"status": "failed", "output": [], "error": ERROR}, "", ["Invalid credentials"]),
         ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, TEXT,
-         ["not whole (content_filter)"]),
+         ["content_filter"]),
         ({"status": "incomplete"}, TEXT, ["not whole (incomplete)"]),
         ({"output": []}, "", ["not whole (completed)"]),
         ({"output": [{"type": "message", "content": [{"type": "refusal", "refusal": "I won't."}]}]},

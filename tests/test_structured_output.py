@@ -25,7 +25,7 @@ def test_checked_object_is_printed_and_the_request_asks_for_it(run, stand_in, tm
 
     assert (done.code, json.loads(done.out)) == (0, GOOD), done.err
     assert "민지가 제안서를 보낸다 🙂" in done.out, "readable, not escaped"
-    assert len(lines(done.err)) == 1 and done.err.startswith("[acme/muse-2, ")
+    assert len(lines(done.err)) == 1 and done.err.startswith('{"model":"acme/muse-2"')
     (request,) = stand_in.requests
     body = dict(request.body)
     text = "뽑아 줘: 민지: 금요일까지 {{input}} $5 🙂"
