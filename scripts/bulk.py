@@ -116,6 +116,8 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             run.spent += price or 0
             run.max_cost_seen = max(run.max_cost_seen, price or 0)
             run.unpriced += 1 if reply and price is None else 0
+            if run.unpriced and run.max_cost < math.inf:
+                run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
             pause = retry_pause(run, error, attempt) if error else None
             if pause is None:
                 break
@@ -141,8 +143,6 @@ async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, E
 async def wait_turn(run: Run, model: str, due: float) -> None:
     """Return when a request may start, at due (monotonic seconds) or later, or the run stops."""
     while not run.stop_reason:
-        if run.unpriced and run.max_cost < math.inf:
-            run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
         delay = max(due, run.next_start) - time.monotonic()
         expected = run.spent + run.max_cost_seen * (run.in_flight + 1)
         if expected > run.max_cost and not run.in_flight:

@@ -1,237 +1,143 @@
-"""Proves that batch submits a file once, and brings back what bulk would have written."""
+"""Proves that batch submits each item once, fetches what has ended, and forgets nothing."""
 
 import json
+import time
 
 import pytest
 from conftest import lines
 from stand_in import TEXT
 
-MODEL = "openai/gpt-5-mini"
-SHORT = {"Timeout(120, connect=10)": "Timeout(1, connect=1)"}
+ITEMS = [
+    {"id": "하나", "input": "First {{x}}"},
+    {"id": 2, "messages": [{"role": "user", "content": "Second"}], "max_tokens": 9},
+    {"input": "Third", "model": "acme/other"},
+]
+STATE = "out.jsonl.batches.json"
 
 
 @pytest.fixture
 def batch(run, tmp_path):
-    """batch(action, items, *options) -> Result: an action on prompts.jsonl and answers.jsonl."""
+    """batch(action, …) -> Result, in a folder with in.jsonl."""
+    write(tmp_path / "in.jsonl", ITEMS)
 
-    def start(action, items, *args, script="batch", **options):
-        text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
-        (tmp_path / "prompts.jsonl").write_text(text, encoding="utf-8")
-        first = [action] if action else []
-        args = [*first, "prompts.jsonl", "-o", "answers.jsonl", "-m", MODEL, *args]
-        return run(script, *args, cwd=tmp_path, edit=SHORT | options.pop("edit", {}), **options)
+    def start(action, *args, **options):
+        name = ["in.jsonl"] if action == "submit" else []
+        return run("batch", action, *name, "-o", "out.jsonl", *args, cwd=tmp_path, **options)
 
     return start
 
 
-@pytest.fixture
-def answers(tmp_path):
-    """answers() -> the lines of the output by id, each there once."""
-
-    def read():
-        text = (tmp_path / "answers.jsonl").read_text(encoding="utf-8")
-        found = [json.loads(line) for line in text.splitlines()]
-        assert len({line["id"] for line in found}) == len(found), "an id comes twice"
-        return {line["id"]: line for line in found}
-
-    return read
+def write(path, items):
+    text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+    path.write_text(text, encoding="utf-8")
 
 
-def numbered(count: int) -> list[dict]:
-    return [{"id": n, "input": f"질문 {n}"} for n in range(1, count + 1)]
+def output(tmp_path):
+    text = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    return {line["id"]: line for line in map(json.loads, text.splitlines())}
 
 
-def submitted(stand_in) -> list[dict]:
-    calls = [call for call in stand_in.requests if call.method == "POST"]
-    assert {call.path for call in calls} <= {"/api/beta/batches"}
-    return [call.body for call in calls]
+def state(tmp_path):
+    return json.loads((tmp_path / STATE).read_text(encoding="utf-8"))
 
 
-def finish(stand_in) -> None:
+def posts(stand_in):
+    return [call.body for call in stand_in.requests if call.method == "POST"]
+
+
+def test_items_go_out_by_model_and_come_back_as_lines_of_bulk(batch, run, stand_in, tmp_path):
+    stand_in.batch_states = ["in_progress", "completed"]
+    done = batch("submit")
+    assert done.code == 0, done.err
+    first, second = posts(stand_in)
+    assert list(first) == ["endpoint", "model", "requests"], "the requests come last"
+    assert first["model"] == "openai/gpt-5-mini" and second["model"] == "acme/other"
+    assert "openai/gpt-5-mini:batch" in lines(done.err)[0] and "pricing" in lines(done.err)[0]
+    bodies = [request["body"] for request in first["requests"]]
+    assert bodies == [
+        {"messages": [{"role": "user", "content": "First {{x}}"}]},
+        {"messages": [{"role": "user", "content": "Second"}], "max_tokens": 9},
+    ]
+    assert batch("submit").code == 0 and len(posts(stand_in)) == 2, "they are under way"
+
+    assert "in_progress" in batch("status").out and output(tmp_path) == {}
+    listed = lines(run("batch", "list").out)
+    assert len(listed) == 2 and all("in_progress" in line for line in listed)
+    done = batch("fetch")
+    assert done.code == 0 and "completed" in done.out and state(tmp_path) == []
+    assert output(tmp_path).keys() == {"하나", 2, 3}
+    line = output(tmp_path)["하나"]
+    assert (line["answer"], line["finish_reason"]) == (TEXT, "stop") and line["cost"] is None
+    assert run("bulk", "in.jsonl", "-o", "out.jsonl", cwd=tmp_path).code == 0
+    assert batch("submit").code == 0 and len(posts(stand_in)) == 2, "all is done"
+
+
+def test_failed_items_are_lines_with_errors_and_are_sent_again(batch, stand_in, tmp_path):
+    stand_in.batch_states, stand_in.item_errors = ["completed"], {"1": "no such tool"}
+    batch("submit", "-m", "acme/one")
+    done = batch("fetch")
+    assert done.code == 1 and "2 failed" in lines(done.err)[-1]
+    assert "no such tool" in output(tmp_path)[2]["error"]["message"]
+    assert batch("fetch").code == 0
+    batch("submit", "-m", "acme/one")
+    (request,) = posts(stand_in)[-1]["requests"]
+    assert request["body"]["messages"][0]["content"] == "Second"
+
+
+def test_failed_batch_says_why_and_its_items_are_sent_again(batch, stand_in, tmp_path):
+    stand_in.batch_states = ["failed"]
+    batch("submit", "-m", "acme/one")
+    done = batch("fetch")
+    assert done.code == 1 and stand_in.batch_error in done.out and "no result" in done.err
+    assert batch("submit").code == 0 and len(posts(stand_in)) == 4
+
+
+def test_one_batch_that_can_not_be_read_does_not_hide_the_other(batch, stand_in, tmp_path):
     stand_in.batch_states = ["completed"]
+    batch("submit")
+    stand_in.fail("502", "/batches/batch_*", times=1)
+    done = batch("fetch")
+    assert done.code == 1 and "502" in done.err
+    assert len(state(tmp_path)) == 1 and len(output(tmp_path)) == 1
+    assert batch("fetch").code == 0 and len(output(tmp_path)) == 3
 
 
-def test_a_file_is_submitted_watched_and_fetched(batch, answers, stand_in, tmp_path):
-    items = [*numbered(2), {"id": "c", "messages": [{"role": "user", "content": "Hi"}]}]
-    items[2] |= {"temperature": 0, "stream": True}
-    done = batch("submit", items)
-    assert done.code == 0, done.err
-    id = done.out.split()[0]
-    assert done.out == f"{id}  {MODEL}  3 requests\n"
-    (body,) = submitted(stand_in)
-    assert list(body) == ["endpoint", "model", "requests"]
-    assert body["endpoint"] == "/v1/chat/completions"
-    assert body["requests"][1:] == [
-        {"custom_id": "2", "body": {"messages": [{"role": "user", "content": "질문 2"}]}},
-        {"custom_id": "c", "body": {"messages": items[2]["messages"], "temperature": 0}},
-    ]
-    done = batch("submit", items)
-    assert done.code == 2 and "fetch them first" in done.err
-    done = batch("status", items)
-    assert done.code == 0 and f"{id}  in_progress  3 total" in done.out
-    done = batch("fetch", items)
-    assert done.code == 1 and f"{id}  finalizing" in done.out
-    done = batch("fetch", items)
-    assert done.code == 0 and f"{id}  completed" in done.out and "  $0.0" in done.out
-    assert "[3 answered, 0 failed, 0 left]" in done.err
-    found = answers()
-    assert found.keys() == {1, 2, "c"}
-    before = (tmp_path / "answers.jsonl").read_bytes()
-    for action in ("fetch", "submit", "status"):
-        assert batch(action, items).code == 0
-    assert (tmp_path / "answers.jsonl").read_bytes() == before
-    assert len(submitted(stand_in)) == 1
-    assert {path.name for path in tmp_path.glob("*.jsonl*")} == {"prompts.jsonl", "answers.jsonl"}
+@pytest.mark.parametrize("arrived", [True, False])
+def test_submission_of_unknown_fate_is_looked_up_and_not_sent_twice(
+    batch, stand_in, tmp_path, arrived
+):
+    write(tmp_path / "in.jsonl", ITEMS[:2])
+    if arrived:
+        stand_in.reply("/batches", lambda data: data[:20], times=1, method="POST")
+    else:
+        stand_in.fail("drop_headers", "/batches", times=1)
+    assert batch("submit").code == 1
+    (lost,) = state(tmp_path)
+    assert lost["id"] is None and lost["ids"] == ["하나", 2] and lost["time"] > time.time() - 60
+    sent = len(posts(stand_in))
+    assert batch("submit").code == 0
+    assert len(posts(stand_in)) == sent + (0 if arrived else 1)
+    assert [found["ids"] for found in state(tmp_path)] == [["하나", 2]]
+    assert state(tmp_path)[0]["id"].startswith("batch_")
 
 
-def test_bulk_and_batch_write_the_same(batch, answers, stand_in, tmp_path):
-    finish(stand_in)
-    stand_in.say(lambda body: f"Re: {body['messages'][0]['content']}")
-    items = [*numbered(3), {"input": "no id"}]
-    batch("submit", items)
-    assert batch("fetch", items).code == 0
-    by_batch = answers()
-    (tmp_path / "answers.jsonl").unlink()
-    assert batch("", items, script="bulk").code == 0
-    by_bulk = answers()
-    assert by_batch.keys() == by_bulk.keys() == {1, 2, 3, 4}
-    for id, line in by_bulk.items():
-        assert list(by_batch[id]) == list(line)
-        for name in ("id", "answer", "model", "finish_reason", "input_hash"):
-            assert by_batch[id][name] == line[name]
-    # Each goes on where the other stopped.
-    assert batch("submit", items).code == 0
-    assert len([call for call in stand_in.requests if call.route == "/batches"]) == 1
+def test_refused_submission_leaves_nothing_under_way(batch, stand_in, tmp_path):
+    stand_in.fail("402", "/batches", times=1)
+    done = batch("submit")
+    assert done.code == 1 and "402" in lines(done.err)[-1] and state(tmp_path) == []
 
 
-def test_failures_are_told_per_item(batch, answers, stand_in):
-    finish(stand_in)
-    stand_in.item_errors = {"2": "The provider broke down"}
-    batch("submit", numbered(3))
-    done = batch("fetch", numbered(3))
-    assert done.code == 1 and "[2 answered, 1 failed, 0 left]" in done.err
-    line = answers()[2]
-    assert line["answer"] is None
-    assert "The provider broke down" in line["error"]["message"]
-    assert line["error"]["retry"] is True
-    assert batch("fetch", numbered(3)).code == 1
-    assert answers()[2] == line
-    stand_in.item_errors = {}
-    assert batch("submit", numbered(3)).code == 0
-    assert [item["custom_id"] for item in submitted(stand_in)[1]["requests"]] == ["2"]
-    assert batch("fetch", numbered(3)).code == 0
-    assert answers()[2]["answer"] == TEXT
+def test_batches_have_no_more_requests_than_the_limit(batch, stand_in, tmp_path):
+    write(tmp_path / "in.jsonl", [{"input": f"글 {number}"} for number in range(5)])
+    assert batch("submit", edit={"REQUESTS = 5000": "REQUESTS = 2"}).code == 0
+    assert [len(body["requests"]) for body in posts(stand_in)] == [2, 2, 1]
+    write(tmp_path / "in.jsonl", [{"id": 9, "input": "x"}, {"id": 10, "input": "y"}])
+    assert batch("submit", edit={"BYTES = 150_000_000": "BYTES = 1"}).code == 0
+    assert [len(body["requests"]) for body in posts(stand_in)[3:]] == [1, 1]
 
 
-@pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
-def test_a_batch_that_came_to_nothing_is_submitted_again(batch, answers, stand_in, status):
-    stand_in.batch_states = [status]
-    batch("submit", numbered(2))
-    done = batch("fetch", numbered(2))
-    assert done.code == 1
-    assert f"{status}  2 total" in done.out and stand_in.batch_error in done.out
-    finish(stand_in)
-    assert batch("submit", numbered(2)).code == 0
-    assert batch("fetch", numbered(2)).code == 0
-    assert answers().keys() == {1, 2}
-
-
-def test_large_inputs_are_split_and_each_model_has_its_own(batch, answers, stand_in):
-    finish(stand_in)
-    items = numbered(5)
-    items[3] = {"id": 4, "messages": [{"role": "user", "content": "x"}], "model": "openai/gpt-4o"}
-    done = batch("submit", items, edit={"REQUESTS = 10_000": "REQUESTS = 2"})
-    assert done.code == 0, done.err
-    assert sorted((body["model"], len(body["requests"])) for body in submitted(stand_in)) == [
-        ("openai/gpt-4o", 1), (MODEL, 2), (MODEL, 2),
-    ]  # fmt: skip
-    assert batch("fetch", items).code == 0
-    assert answers().keys() == {1, 2, 3, 4, 5}
-    assert answers()[4]["model"] == "openai/gpt-4o"
-
-
-def test_size_splits_too(batch, stand_in):
-    batch("submit", numbered(3), edit={"BYTES = 50_000_000": "BYTES = 100"})
-    assert [len(body["requests"]) for body in submitted(stand_in)] == [2, 1]
-
-
-def test_nothing_is_submitted_unless_every_line_is_good(batch, stand_in):
-    part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
-    image = [{"role": "user", "content": [part]}]
-    items = [
-        *numbered(1),
-        {"id": "i", "messages": image},
-        {"id": "a", "messages": [], "modalities": ["text", "audio"]},
-        {"id": 1, "input": "again"},
-        {"id": "t", "input": 'The text "type": "image_url" is only text'},
-    ]
-    done = batch("submit", items)
-    assert done.code == 2
-    assert [line.split(":")[0] for line in lines(done.err)[:-1]] == ["line 2", "line 3", "line 4"]
-    assert submitted(stand_in) == []
-    assert batch("submit", items, "--skip-bad").code == 0
-    assert [one["custom_id"] for one in submitted(stand_in)[0]["requests"]] == ["1", "t"]
-
-
-def test_a_refused_batch_is_not_under_way(batch, stand_in, tmp_path):
-    stand_in.fail("402", "/batches", 1)
-    done = batch("submit", numbered(2))
-    assert done.code == 1 and "more credits" in done.err
-    assert not (tmp_path / "answers.jsonl.batches").exists()
-    assert batch("submit", numbered(2)).code == 0
-
-
-def test_a_submission_that_broke_off_is_found_again(batch, answers, stand_in, tmp_path):
-    """What no reply came to may have arrived: it is looked for, and is not submitted twice."""
-    finish(stand_in)
-    kept = tmp_path / "answers.jsonl.batches"
-    batch("submit", numbered(2))
-    batches = json.loads(kept.read_text())
-    kept.write_text(json.dumps([batches[0] | {"id": None}]))
-    done = batch("submit", numbered(2))
-    assert done.code == 2 and "fetch them first" in done.err
-    assert json.loads(kept.read_text()) == batches
-    assert batch("fetch", numbered(2)).code == 0
-    assert answers().keys() == {1, 2}
-
-
-def test_a_submission_that_broke_off_and_cannot_be_found_is_not_repeated(batch, stand_in, tmp_path):
-    kept = tmp_path / "answers.jsonl.batches"
-    batch("submit", numbered(2))
-    batches = json.loads(kept.read_text())
-    kept.write_text(json.dumps([batches[0] | {"id": None}]))
-    stand_in.fail("404_dead", "/batches", 1)
-    done = batch("submit", numbered(2))
-    assert done.code == 2 and "delete the .batches file" in done.err
-    assert len(submitted(stand_in)) == 1
-    assert kept.exists()
-
-
-def test_a_submission_that_did_not_arrive_is_repeated(batch, answers, stand_in, tmp_path):
-    finish(stand_in)
-    stand_in.fail("hang", "/batches", 1)
-    done = batch("submit", numbered(2))
-    assert done.code == 1 and "timed out" in done.err
-    assert (tmp_path / "answers.jsonl.batches").exists()
-    assert batch("submit", numbered(2)).code == 0
-    assert batch("fetch", numbered(2)).code == 0
-    assert answers().keys() == {1, 2}
-
-
-def test_bulk_leaves_alone_what_is_under_way(batch, stand_in):
-    batch("submit", numbered(2))
-    done = batch("", numbered(2), script="bulk")
-    assert done.code == 2 and "under way" in done.err
-    assert len(submitted(stand_in)) == 1
-
-
-@pytest.mark.parametrize("fault", ["500", "html", "bad_json", "empty_body", "drop"])
-def test_a_fetch_that_fails_can_be_repeated(batch, answers, stand_in, fault):
-    finish(stand_in)
-    batch("submit", numbered(2))
-    stand_in.fail(fault, "/batches/*", 1)
-    done = batch("fetch", numbered(2))
-    assert done.code == 1
-    assert len(lines(done.err)) == 1
-    assert batch("fetch", numbered(2)).code == 0
-    assert answers().keys() == {1, 2}
+def test_wrong_use_and_a_broken_input_send_nothing(batch, run, stand_in, tmp_path):
+    write(tmp_path / "in.jsonl", [{"id": 1}])
+    assert batch("submit").code == 1 and posts(stand_in) == []
+    for args in (["submit", "in.jsonl"], ["fetch"], ["cancel"]):
+        assert run("batch", *args, cwd=tmp_path).code == 2

@@ -151,8 +151,6 @@ CASES = {
     "vision": {"args": ["What?", "https://example.com/a.png"]},
     "web_search": {"args": ["Hello"], "reads": True},
 }
-for script in ("batch", "migrate", "orchestrate"):  # being rewritten
-    del CASES[script]
 KINDS = {"completion": {"any", "json", "completion"}, "json": {"any", "json"}, "binary": {"any"}}
 FIVE = ["chat", "vision", "rerank", "speech", "responses"]
 FOUR = ["error_200", "cut", "429_upstream", "drop"]
@@ -233,4 +231,4 @@ def test_server_that_never_answers_is_left(run, stand_in, script):
 
 def test_every_script_that_asks_has_a_case():
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    assert scripts - CASES.keys() == {"offline", "batch", "migrate", "orchestrate"}
+    assert scripts - CASES.keys() == {"offline"}

@@ -57,8 +57,9 @@ def test_parallel_calls_are_answered_in_order_with_unique_ids(answered):
 
 
 def test_bad_calls_are_answered_with_the_error_and_long_results_are_cut(answered):
-    bad = ['{"name": "a.txt"', '{"name": "a.txt"}""', "[]", '"a.txt"', "null", "{}", '{"name": 5}',
-           '{"name": "a.txt", "more": 1}', '{"name": "a\\u0000"}', '{"name": "\\ud83d"}']  # fmt: skip
+    bad = ['{"name": "a.txt"', '{"name": "a.txt"}""', "[]", '"a.txt"', "null", "{}"]
+    bad += ['{"name": 5}', '{"name": "a.txt", "more": 1}', '{"name": "a\\u0000"}']
+    bad.append('{"name": "\\ud83d"}')
     wanted = [("read_file", arguments, "") for arguments in bad]
     for offset in ('"nine"', "1e999", "1e9", "24", "null"):
         wanted.append(("current_time", f'{{"utc_offset": {offset}}}', ""))
