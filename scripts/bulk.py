@@ -8,8 +8,8 @@
   python scripts/bulk.py prompts.jsonl -o answers.jsonl -o max_tokens=300 --max-cost 5
 
 A line of the input is {"id": 7, "input": "text"}, a whole chat body with "messages" (and an id),
-or, in a .txt file, plain text. Without an id, the line's number is the id. Each item becomes a
-line of JSON in the output as soon as it is answered; an id that is there is not sent again.
+or, in a .txt file, plain text. Without an id, its number is used: then, don't insert lines between
+two runs. Each item becomes a line of the output once it is answered, and is not sent again.
 https://openrouter.ai/docs/api_reference/limits
 """
 
@@ -38,10 +38,10 @@ ITEM_SECONDS = 600  # for one reply: keep-alives reset the client's own timeout
 
 def connect() -> OpenAI:
     """Return the official client set up for OpenRouter; ValueError without a usable key."""
-    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+    with suppress(UnicodeDecodeError):  # one that is not UTF-8 counts as missing
         load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!#-&(-~]+", key):  # api_key=None would send OPENAI_API_KEY
+    if not re.fullmatch("[!#-&(-~]+", key):  # visible ASCII, no quotes; None sends OPENAI_API_KEY
         raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
@@ -57,10 +57,10 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
     whole = {"stop": text, "tool_calls": calls}.get(reason)
-    said = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if said or not whole:
+    server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
-        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error = APIError(what, None, body=server_error or getattr(message, "refusal", None))
         error.partial = f"{text}\n" if text and not streamed else ""
         raise error
 
@@ -80,7 +80,7 @@ def cost(usage: object) -> float | None:
 class Run:
     """What all requests share: where results go, the limits, how far it is and why it stopped."""
 
-    save: Callable  # called with id, reply, error or None, seconds, and if another run may help
+    save: Callable  # gets id, reply, error (or None), seconds, and whether another run may help
     rpm: float | None = None  # requests a minute
     max_cost: float = math.inf  # USD
     spent: float = 0.0
@@ -95,8 +95,9 @@ class Run:
 
 async def answer_all(client: OpenAI, items: Iterator[tuple], run: Run, concurrency: int) -> None:
     """Send items (id, chat body) until none is left or run.stop_reason says why; save each."""
-    settings = {"base_url": client.base_url, "api_key": client.api_key, "max_retries": 0}
-    async with AsyncOpenAI(timeout=client.timeout, **settings) as async_client:
+    settings = {"base_url": client.base_url, "api_key": client.api_key, "timeout": client.timeout}
+    items = iter(items)  # which the workers share
+    async with AsyncOpenAI(max_retries=0, **settings) as async_client:
         await asyncio.gather(*(work(async_client, items, run) for _ in range(concurrency)))
 
 
@@ -110,7 +111,7 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
                 return
             start = time.monotonic()
             run.in_flight += 1
-            reply, error = await ask(client, body)
+            reply, error = await send(client, body)
             run.in_flight -= 1
             price = cost(getattr(reply, "usage", None))
             run.spent += price or 0
@@ -121,14 +122,18 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             pause = retry_pause(run, error, attempt) if error else None
             if pause is None:
                 break
-        if error and run.stop_reason is error:
+        if error and run.stop_reason:
             return  # what blocks the whole run is not this item's failure
         run.answered += not error
         run.failed += bool(error)
-        run.save(item_id, reply, error, time.monotonic() - start, pause is not None)
+        try:
+            run.save(item_id, reply, error, time.monotonic() - start, pause is not None)
+        except OSError as full:
+            run.stop_reason = full
+            raise
 
 
-async def ask(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, Exception | None]:
+async def send(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, Exception | None]:
     """Return the reply to a chat body and, unless it is a whole answer, what is wrong."""
     reply = None
     try:  # the body goes out as it stands: create() has no room for OpenRouter's own fields
@@ -173,7 +178,8 @@ def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
         run.stop_reason = error
     is_cut = re.search("finish_reason: (?!None|error|stop)", str(error))
     may_pass = isinstance(error, (APIError, asyncio.TimeoutError, ValueError))  # no fault of ours
-    if is_cut or not may_pass or re.fullmatch("4(?!08|09|25|29)..", code):
+    is_refused = code.startswith("4") and code not in ("408", "409", "425", "429")
+    if is_cut or is_refused or not may_pass:
         return None
     return pause or 2**attempt * random.uniform(1, 1.5)
 
@@ -201,7 +207,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def main() -> int:
+def main() -> None:
     """Read the command line, the input and the output; answer what is missing."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("input", help="JSON lines, plain lines in a .txt file, or - for stdin")
@@ -221,24 +227,22 @@ def main() -> int:
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     defaults = {"model": model, **dict(parameter(text) for text in args.o if "=" in text)}
     template = args.prompt.read_text(encoding="utf-8-sig") if args.prompt else "{{input}}"
+    if "{{input}}" not in template:
+        sys.exit(f"{args.prompt} has no {{{{input}}}}, where the text goes.")
     piped = io.BytesIO(sys.stdin.buffer.read()) if args.input == "-" else None
-    with piped or Path(args.input).open("rb") as source, outputs[0].open("ab", 0) as output:
+    with piped or Path(args.input).open("rb") as source:
         read = partial(read_items, source, args.input.endswith(".txt"), template, defaults)
-        total = sum(1 for _ in read())  # checks every line before anything is sent
-        run = Run(partial(save, output), args.rpm, args.max_cost)
-        done = set()
-        for line in read_output(outputs[0]):
-            run.spent += line["cost"]
-            run.max_cost_seen = max(run.max_cost_seen, line["cost"])
-            if not line["error"] or not line["error"]["retry"]:
-                run.answered += not line["error"]
-                run.failed += bool(line["error"])
-                done.add(hash(str(line["id"])))
-        items = unfinished(read(), done, run, total)
-        try:
-            asyncio.run(answer_all(client, items, run, max(1, args.concurrency)))
-        finally:
-            print(f"\r{progress(run, total)}", file=sys.stderr)
+        left = check_input(read())  # every line, before anything is sent
+        run, total = Run(None, args.rpm, args.max_cost), len(left)
+        with outputs[0].open("ab", 0) as output:
+            run.save = partial(save, output)
+            for line in read_output(outputs[0]):
+                count(run, line, left)
+            items = unfinished(read(), left, run, total)
+            try:
+                asyncio.run(answer_all(client, items, run, max(1, args.concurrency)))
+            finally:
+                print(f"\r{progress(run, total)}", file=sys.stderr)
     if isinstance(run.stop_reason, Exception):
         pause = requested_pause(run.stop_reason)
         until = time.strftime(" [until %H:%M]", time.localtime(time.time() + pause))
@@ -253,10 +257,31 @@ def progress(run: Run, total: int) -> str:
     return f"[{run.answered} answered, {run.failed} failed, {left} left, {price}]"
 
 
-def unfinished(items: Iterator[tuple], done: set, run: Run, total: int) -> Iterator[tuple]:
-    """Yield the items that are not done; meanwhile show a terminal how far it is."""
+def check_input(items: Iterator[tuple]) -> set[int]:
+    """Return the items' ids as numbers, which take a third of the memory; ValueError for two."""
+    keys = set()
+    for item_id, _ in items:
+        if hash(str(item_id)) in keys:
+            raise ValueError(f"The input has the id {item_id} twice")
+        keys.add(hash(str(item_id)))
+    return keys
+
+
+def count(run: Run, line: dict, left: set[int]) -> None:
+    """Count a line of the output; its item is not left, unless it may be tried again."""
+    run.spent += line["cost"]
+    run.max_cost_seen = max(run.max_cost_seen, line["cost"])
+    key, error = hash(str(line["id"])), line["error"]
+    if key in left and not (error and error["retry"]):
+        run.answered += not error
+        run.failed += bool(error)
+        left.remove(key)
+
+
+def unfinished(items: Iterator[tuple], left: set, run: Run, total: int) -> Iterator[tuple]:
+    """Yield the items that are left; meanwhile show a terminal how far it is."""
     for item_id, body in items:
-        if hash(str(item_id)) not in done:
+        if hash(str(item_id)) in left:
             if sys.stderr.isatty():
                 print(f"\r{progress(run, total)}", end="", file=sys.stderr, flush=True)
             yield item_id, body
@@ -298,8 +323,7 @@ def output_line(item_id: str | int, reply: object, error: Exception | None, more
 def read_items(
     source: BinaryIO, is_text: bool, template: str, defaults: dict
 ) -> Iterator[tuple[str | int, dict]]:
-    """Yield each line's id and chat body; ValueError names a line that has none, or an id again."""
-    seen = set()  # of numbers: they take a third of the memory of ids
+    """Yield each line's id and chat body; ValueError names a line that has none."""
     source.seek(0)
     for number, line in enumerate(source, 1):
         if not line.strip():
@@ -310,15 +334,12 @@ def read_items(
             item_id = item.pop("id", item.pop("custom_id", number))
             body = item.pop("body", item)
             body = {name: body[name] for name in body if not name.startswith("stream")}
-            if "input" in body:
+            if "messages" not in body:
                 text = template.replace("{{input}}", body.pop("input"), 1)
                 body["messages"] = [{"role": "user", "content": text}]
-            if hash(str(item_id)) in seen or not isinstance(body["messages"], list):
-                raise ValueError(f"the id {item_id} again, or messages that are no list")
             json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None
-        seen.add(hash(str(item_id)))
         yield item_id, defaults | body
 
 
@@ -350,14 +371,15 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
+    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
-    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
+    settings = [name for name in os.environ if re.fullmatch(names, name, re.I)]
+    parts = [f"{name}={os.environ[name].rpartition('@')[2]}" for name in settings]  # no passwords
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
+    texts = [str(part).replace(key, "[key]")[:600] for part in (code, message, more, cause, *parts)]
+    return " ".join(": ".join(text for text in texts if text not in ("", "None")).split())
 
 
 if __name__ == "__main__":
@@ -370,7 +392,7 @@ if __name__ == "__main__":
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
     except Exception as error:
-        if sys.flags.dev_mode:
+        if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")
+        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
         sys.exit(explain(error))

@@ -25,10 +25,10 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
 
 def connect() -> OpenAI:
     """Return the official client set up for OpenRouter; ValueError without a usable key."""
-    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+    with suppress(UnicodeDecodeError):  # one that is not UTF-8 counts as missing
         load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!#-&(-~]+", key):  # api_key=None would send OPENAI_API_KEY
+    if not re.fullmatch("[!#-&(-~]+", key):  # visible ASCII, no quotes; None sends OPENAI_API_KEY
         raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
@@ -44,10 +44,10 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
     whole = {"stop": text, "tool_calls": calls}.get(reason)
-    said = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if said or not whole:
+    server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
-        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error = APIError(what, None, body=server_error or getattr(message, "refusal", None))
         error.partial = f"{text}\n" if text and not streamed else ""
         raise error
 
@@ -87,8 +87,8 @@ async def ask(
         async for text, thought, chunk in stream_answer(client, model, messages, parameters):
             result["answer"] += text
             result["model"] = chunk.model or model
-            result["provider"] = getattr(chunk, "provider", None)
-            result["usage"] = chunk.usage
+            result["provider"] = getattr(chunk, "provider", None) or result["provider"]
+            result["usage"] = chunk.usage or result["usage"]
             if result["first_token"] is None and (text or thought):
                 result["first_token"] = time.monotonic() - start
         result["seconds"] = time.monotonic() - start
@@ -101,8 +101,8 @@ async def ask_all(
     client: OpenAI, models: list[str], messages: list[dict], parameters: dict | None = None
 ) -> AsyncIterator[dict]:
     """Yield what ask() returns for each model, the fastest first."""
-    settings = {"base_url": client.base_url, "api_key": client.api_key, "max_retries": 0}
-    async with AsyncOpenAI(timeout=client.timeout, **settings) as async_client:
+    settings = {"base_url": client.base_url, "api_key": client.api_key, "timeout": client.timeout}
+    async with AsyncOpenAI(max_retries=0, **settings) as async_client:
         tasks = [ask(async_client, model, messages, parameters) for model in models]
         for task in asyncio.as_completed(tasks):
             yield await task
@@ -153,7 +153,10 @@ def main() -> None:
         question = f"{question}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
     if not question:
         sys.exit("Give a question as an argument or through a pipe.")
-    prompt = args.prompt.read_text(encoding="utf-8-sig").replace("{{input}}", question, 1)
+    template = args.prompt.read_text(encoding="utf-8-sig")
+    if "{{input}}" not in template:
+        sys.exit(f"{args.prompt} has no {{{{input}}}}, where the text goes.")
+    prompt = template.replace("{{input}}", question, 1)
     client = connect()
     popular = client.models.list(extra_query={"sort": "most-popular"}).data if args.free else []
     models = args.model + [m.id for m in popular if m.id.endswith(":free")][: args.free]
@@ -161,7 +164,7 @@ def main() -> None:
         sys.exit("Name two models or more (-m A -m B), or let --free 3 choose.")
     rows = []
     try:
-        asyncio.run(fill(rows, client, models, prompt, dict(args.o)))
+        asyncio.run(collect(rows, client, models, prompt, dict(args.o)))
     finally:  # Ctrl-C loses nothing that came
         data = {"prompt": prompt, "answers": rows}
         print(json.dumps(data, ensure_ascii=False, indent=2) if args.json else text_page(rows))
@@ -173,7 +176,7 @@ def main() -> None:
         sys.exit("No model gave a whole answer.")
 
 
-async def fill(
+async def collect(
     rows: list[dict], client: OpenAI, models: list[str], prompt: str, parameters: dict
 ) -> None:
     """Add a row for each model as it ends: plain values, for JSON and for the tables."""
@@ -200,7 +203,7 @@ def cells(row: dict) -> list[str]:
 
 def text_page(rows: list[dict]) -> str:
     """Return the answers, one after the other, and a table of the numbers."""
-    answers = [f"=== {row['asked']}\n{row['answer'] or '-'}\n" for row in rows]
+    answers = [f"=== {row['asked']}  {row['error']}\n{row['answer'] or '-'}\n" for row in rows]
     table = [["model", "provider", *(title for title, _ in COLUMNS.values())]]
     table += [[str(row["model"]), str(row["provider"] or "?"), *cells(row)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -259,14 +262,15 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
+    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
-    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
+    settings = [name for name in os.environ if re.fullmatch(names, name, re.I)]
+    parts = [f"{name}={os.environ[name].rpartition('@')[2]}" for name in settings]  # no passwords
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
+    texts = [str(part).replace(key, "[key]")[:600] for part in (code, message, more, cause, *parts)]
+    return " ".join(": ".join(text for text in texts if text not in ("", "None")).split())
 
 
 if __name__ == "__main__":
@@ -279,7 +283,7 @@ if __name__ == "__main__":
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
     except Exception as error:
-        if sys.flags.dev_mode:
+        if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")
+        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
         sys.exit(explain(error))

@@ -26,10 +26,10 @@ PLACEHOLDER = re.compile(r"{{(\w+)(?:=([^{}]*))?}}")  # {{name}} or {{name=defau
 
 def connect() -> OpenAI:
     """Return the official client set up for OpenRouter; ValueError without a usable key."""
-    with suppress(UnicodeDecodeError):  # without its key, the error below names .env
+    with suppress(UnicodeDecodeError):  # one that is not UTF-8 counts as missing
         load_dotenv(encoding="utf-8-sig")
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    if not re.fullmatch("[!#-&(-~]+", key):  # api_key=None would send OPENAI_API_KEY
+    if not re.fullmatch("[!#-&(-~]+", key):  # visible ASCII, no quotes; None sends OPENAI_API_KEY
         raise ValueError("OPENROUTER_API_KEY is missing or malformed (environment or UTF-8 .env)")
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)  # the client would send these, too
@@ -45,10 +45,10 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
     whole = {"stop": text, "tool_calls": calls}.get(reason)
-    said = getattr(reply, "error", None) or getattr(choice, "error", None)
-    if said or not whole:
+    server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
+    if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
-        error = APIError(what, None, body=said or getattr(message, "refusal", None))
+        error = APIError(what, None, body=server_error or getattr(message, "refusal", None))
         error.partial = f"{text}\n" if text and not streamed else ""
         raise error
 
@@ -143,14 +143,15 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    said = fields.get("message", body) or f"{type(error).__name__}: {error}"
-    parts = [getattr(error, "status_code", fields.get("code")), said, fields.get("metadata"), cause]
+    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
-    parts += [f"{k}={v}" for k, v in os.environ.items() if v and re.fullmatch(names, k, re.I)]
-    line = " ".join(": ".join(str(part)[:600] for part in parts if part).split())
+    settings = [name for name in os.environ if re.fullmatch(names, name, re.I)]
+    parts = [f"{name}={os.environ[name].rpartition('@')[2]}" for name in settings]  # no passwords
     key = os.environ.get("OPENROUTER_API_KEY", "").strip() or "[key]"
-    return re.sub("//[^/@]*@", "//", line.replace(key, "[key]"))
+    texts = [str(part).replace(key, "[key]")[:600] for part in (code, message, more, cause, *parts)]
+    return " ".join(": ".join(text for text in texts if text not in ("", "None")).split())
 
 
 if __name__ == "__main__":
@@ -163,7 +164,7 @@ if __name__ == "__main__":
     except BrokenPipeError:  # the reader has left, as in `| head -1`
         os._exit(0)
     except Exception as error:
-        if sys.flags.dev_mode:
+        if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")
+        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
         sys.exit(explain(error))

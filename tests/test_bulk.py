@@ -118,7 +118,7 @@ def test_an_output_of_before_goes_on(bulk, answers, stand_in, tmp_path):
     ("items", "says"),
     [
         (b'{"input": "a"}\n{"id": 2}\n', "line 2 of the input"),
-        (b'{"id": "b", "input": "a"}\n{"id": "b", "input": "c"}\n', "line 2 of the input"),
+        (b'{"id": "b", "input": "a"}\n{"id": "b", "input": "c"}\n', "the id b twice"),
         (b'{"input": "a"}\n\xff\n', "line 2 of the input"),
         (b'{"input": 5}\n', "line 1 of the input"),
         (b"[1]\n", "line 1 of the input"),
@@ -199,7 +199,7 @@ def test_the_pace(begin, stand_in, tmp_path, args):
     assert wait_until(lambda: stand_in.requests)
     time.sleep(1.5)
     assert len(stand_in.requests) == 1
-    assert wait_until(lambda: len(stand_in.requests) == 2, 4)
+    assert wait_until(lambda: len(stand_in.requests) == 2, 10)
 
 
 @posix
