@@ -337,6 +337,8 @@ def read_items(
             if "messages" not in body:
                 text = template.replace("{{input}}", body.pop("input"), 1)
                 body["messages"] = [{"role": "user", "content": text}]
+            if not isinstance(body["messages"], list):
+                raise ValueError('"messages" must be a list')
             json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None

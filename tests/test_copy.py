@@ -110,10 +110,9 @@ def test_the_task_is_done_without_the_rest(run, stand_in, folder):
     assert CALLS.keys() == {script.stem for script in folder.glob("*.py")}
     (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
     missing = {"offline"} if not find_spec("xllamacpp") else set()
-    found = {}
+    options, found = {"script_path": folder / "program.py", "fork": False, "timeout": 150}, {}
     for names in (CALLS.keys() - {"orchestrate"} - missing, {"orchestrate"}):
         calls = json.dumps({name: CALLS[name] for name in sorted(names)})
-        options = {"script_path": folder / "program.py", "fork": False, "timeout": 400}
         done = run("program", stdin=calls, **options)  # the local model is slow beside others
         assert done.code == 0, done.err
         found |= dict(map(json.loads, done.out.splitlines()))

