@@ -189,7 +189,7 @@ def compare(provider: dict, model: str | None, prompt: str, as_json: bool) -> No
             completion = ask(side, name, prompt)
         except Exception as error:  # the other side goes on
             print(getattr(error, "partial", ""), end="")
-            print(explain(error).replace(key or "[key]", "[key]"), file=sys.stderr)
+            print(f"{name}: {explain(error).replace(key or '[key]', '[key]')}", file=sys.stderr)
             failures += 1
             continue
         seconds, usage = time.monotonic() - start, completion.to_dict(warnings=False).get("usage")

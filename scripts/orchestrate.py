@@ -133,11 +133,12 @@ def ask(
 
 def read_plan(run: Run, text: str) -> dict[str, Step]:
     """Return the steps by name; ValueError for a plan that can't be worked on."""
-    steps = {step.name: step for step in Plan.model_validate_json(text).steps}
+    found = Plan.model_validate_json(text).steps
+    steps = {step.name: step for step in found}
     needed = {name for step in steps.values() for name in step.needs}
     unknown = needed - steps.keys() | {step.model for step in steps.values()} - {*run.workers}
-    if unknown or not 0 < len(steps) <= run.steps:
-        raise ValueError(f"{len(steps)} of at most {run.steps} steps, unknown names: {unknown}")
+    if unknown or not 0 < len(steps) == len(found) <= run.steps:
+        raise ValueError(f"1 to {run.steps} steps, no name twice; unknown names: {unknown}")
     TopologicalSorter({name: step.needs for name, step in steps.items()}).prepare()  # no cycles
     return steps
 
@@ -173,7 +174,7 @@ def take_step(run: Run, task: str, step: Step, results: dict) -> None:
             turns = [{"role": "assistant", "content": answer}]
             turns += [{"role": "user", "content": verdict.critique}]
     except Exception as error:  # the other steps go on
-        result["doubt"] += f" ({error})"
+        result["doubt"] += f" ({getattr(error, 'body', None) or error})"
     run.log(f"{step.name}: {result['doubt'] or 'accepted'}")
 
 
@@ -240,9 +241,11 @@ def main() -> int:
     try:
         answer = orchestrate(run, task, results)
     finally:  # what came is not lost
-        text = answer or list_results(results)
+        done = {name: result for name, result in results.items() if result["answer"]}
+        text = answer or list_results(done)
         print(end=f"{text}\n" if text else "")
-    doubts = [f"- {name}: {result['doubt']}" for name, result in results.items() if result["doubt"]]
+    doubts = {name: " ".join(results[name]["doubt"].split()) for name in results}
+    doubts = [f"- {name}: {doubt}" for name, doubt in doubts.items() if doubt]
     print("\nUncertain:" if doubts else "", *doubts, sep="\n", end="")
     return int(not all(result["answer"] for result in results.values()))
 
