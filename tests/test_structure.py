@@ -99,15 +99,15 @@ def budgets() -> dict[str, tuple[float, int]]:
     upper = {name: upper_lines(name) for name in NAMES}
     copies = [item for texts in blocks().values() for item in texts.items()]
     repeated = sum((text.count("\n") + 1) * (len(owners) - 1) for text, owners in copies)
-    limits = {name: 280 if name in LONG else 200 for name in NAMES}
+    limits = {name: 290 if name in LONG else 200 for name in NAMES} | {"bulk": 400, "batch": 345}
     longest = {f"lines, {n}": (lines[n], limits[n]) for n in NAMES if lines[n] > limits[n] - 20}
     return longest | {
-        "lines, median script": (median(lines.values()), 135),
-        "lines in all": (sum(lines.values()), 4600),
-        "tokens in all": (sum(map(count_tokens, SOURCES.values())), 35000),
-        "repeated lines": (repeated, 1300),
+        "lines, median script": (median(lines.values()), 155),
+        "lines in all": (sum(lines.values()), 5720),
+        "tokens in all": (sum(map(count_tokens, SOURCES.values())), 44500),
+        "repeated lines": (repeated, 1630),
         "lines to copy, median script": (median(upper.values()), 60),
-        "lines to copy, chat": (upper["chat"], 50),
+        "lines to copy, chat": (upper["chat"], 52),
     }
 
 
