@@ -66,7 +66,7 @@ def ask(
     ) as stream:
         for chunk in stream:
             choice = chunk.choices[0] if chunk.choices else None  # the usage comes without one
-            delta = getattr(choice, "delta", None)
+            delta = choice.delta if choice else None
             text = getattr(delta, "content", None) or ""
             answer.content += text
             answer.refusal += getattr(delta, "refusal", None) or ""
@@ -123,8 +123,8 @@ def answer(client: OpenAI, model: str, messages: list[dict], parameters: dict) -
     start, whole = time.monotonic(), ""
     try:
         for text, last in ask(client, model, messages, parameters):
-            print(text, end="", flush=True)
             whole += text
+            print(text, end="", flush=True)
     finally:
         print(end="\n" if whole else "")
     facts = last.model_dump_json(include=FACTS, exclude_none=True, warnings=False)

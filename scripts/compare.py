@@ -66,7 +66,7 @@ async def stream_answer(
     ) as chunks:
         async for chunk in chunks:
             choice = chunk.choices[0] if chunk.choices else None  # none comes with the usage
-            delta = getattr(choice, "delta", None)
+            delta = choice.delta if choice else None
             text = getattr(delta, "content", None) or ""
             answer.content += text
             answer.refusal += getattr(delta, "refusal", None) or ""

@@ -150,6 +150,8 @@ import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
+FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
+
 
 def main() -> None:
     """Read the command line, then print the table, the lines that change, or both answers."""
@@ -192,15 +194,15 @@ def compare(provider: dict, model: str | None, prompt: str, as_json: bool) -> No
             print(f"{name}: {explain(error).replace(key or '[key]', '[key]')}", file=sys.stderr)
             failures += 1
             continue
-        seconds, usage = time.monotonic() - start, completion.to_dict(warnings=False).get("usage")
-        answer = completion.choices[0].message.content
-        results.append({"url": str(side.base_url), "model": name, "answer": answer})
-        results[-1] |= {"seconds": round(seconds, 2), "usage": usage}
+        seconds, answer = time.monotonic() - start, completion.choices[0].message.content
+        facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
+        result = {"url": str(side.base_url), "model": name, "seconds": round(seconds, 3)}
+        results.append(result | {"answer": answer, "usage": json.loads(facts).get("usage")})
+        if not as_json:
+            print(f"--- {name}\n{answer}\n")
+            print(f"{facts} {seconds:.1f} s", file=sys.stderr)
     if as_json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
-    else:
-        for result in results:
-            print("\n".join(f"{title}: {value}" for title, value in result.items()), end="\n\n")
     sys.exit(min(failures, 1))
 
 

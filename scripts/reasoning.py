@@ -66,7 +66,7 @@ def ask(
     ) as stream:
         for chunk in stream:
             choice = chunk.choices[0] if chunk.choices else None  # the usage comes without one
-            delta = getattr(choice, "delta", None)
+            delta = choice.delta if choice else None
             text = getattr(delta, "content", None) or ""
             answer.content += text
             answer.refusal += getattr(delta, "refusal", None) or ""
