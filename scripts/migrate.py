@@ -150,7 +150,7 @@ import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-FACTS = {"model": True, "provider": True, "usage": {"total_tokens", "cost", "cost_details"}}
+FACTS = {"model", "provider", "usage"}
 
 
 def main() -> None:
@@ -199,8 +199,7 @@ def compare(provider: dict, model: str | None, prompt: str, as_json: bool) -> No
         result = {"url": str(side.base_url), "model": name, "seconds": round(seconds, 3)}
         results.append(result | {"answer": answer, "usage": json.loads(facts).get("usage")})
         if not as_json:
-            print(f"--- {name}\n{answer}\n")
-            print(f"{facts} {seconds:.1f} s", file=sys.stderr)
+            print(f"--- {name}\n{answer}\n{facts} {seconds:.1f} s\n")
     if as_json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     sys.exit(min(failures, 1))

@@ -194,7 +194,7 @@ def test_faults_cost_tries_and_nothing_else(hostile, finish, written, clock):
     check_output(written(), count)
     assert hostile.wrong == []
     assert set(hostile.answered.values()) == {1}, "something was answered twice"
-    assert PLACES <= hostile.most <= PLACES + 2  # a client may be gone before it is seen to be
+    assert PLACES <= hostile.most <= PLACES + 4  # a client may be gone before it is seen to be
 
 
 def test_after_a_kill_at_any_moment_nothing_is_asked_twice_or_missing(
