@@ -107,9 +107,10 @@ def submit(client: OpenAI, model: str, bodies: list[dict]) -> str:
     requests = [{"custom_id": str(place), "body": body} for place, body in enumerate(bodies)]
     body = {"endpoint": "/v1/chat/completions", "model": model.removesuffix(":batch")}
     reply = client.post("/batches", cast_to=object, body={**body, "requests": requests})
-    if not isinstance(reply, dict) or not isinstance(reply.get("id"), str):
+    batch_id = reply.get("id") if isinstance(reply, dict) else None
+    if not batch_id or not isinstance(batch_id, str):
         raise APIError(f"The reply has no batch id: {reply}", None, body=None)
-    return reply["id"]
+    return batch_id
 
 
 def find_lost(client: OpenAI, lost: dict, known: list[str]) -> str | None:

@@ -80,9 +80,10 @@ def submit(client: OpenAI, model: str, prompt: str, image: str | None, parameter
         frame = {"type": "image_url", "image_url": {"url": image}, "frame_type": "first_frame"}
         body["frame_images"] = [frame]
     reply = client.post("/videos", cast_to=object, body=body)
-    if not isinstance(reply, dict) or not isinstance(reply.get("id"), str):
+    job = reply.get("id") if isinstance(reply, dict) else None
+    if not job or not isinstance(job, str):
         raise APIError(f"The reply has no job id: {reply}", None, body=None)
-    return reply["id"]
+    return job
 
 
 def watch(client: OpenAI, job: str) -> Iterator[dict]:
