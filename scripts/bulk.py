@@ -98,7 +98,10 @@ async def answer_all(client: OpenAI, items: Iterator[tuple], run: Run, concurren
     settings = {"base_url": client.base_url, "api_key": client.api_key, "timeout": client.timeout}
     items = iter(items)  # which the workers share
     async with AsyncOpenAI(max_retries=0, **settings) as async_client:
-        await asyncio.gather(*(work(async_client, items, run) for _ in range(concurrency)))
+        try:
+            await asyncio.gather(*(work(async_client, items, run) for _ in range(concurrency)))
+        finally:  # after Ctrl-C, too: no worker goes on with a client that is closed
+            run.stop_reason = run.stop_reason or "stopped"
 
 
 async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
@@ -247,7 +250,7 @@ def main() -> None:
         pause = requested_pause(run.stop_reason)
         until = time.strftime(" [until %H:%M]", time.localtime(time.time() + pause))
         sys.exit(explain(run.stop_reason) + (until if pause else ""))
-    sys.exit(run.stop_reason or int(run.answered < total))
+    sys.exit(int(run.answered < total) if run.stop_reason == "stopped" else run.stop_reason)
 
 
 def progress(run: Run, total: int) -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import lines
+from stand_in import listing
 
 RULES = "Home is allowed.\n\nOffice is\nopen.\n\n휴가는 15일입니다.\n"
 
@@ -41,6 +42,21 @@ def test_paragraphs_of_files_and_pipe_as_json(run, stand_in, tmp_path):
     ]
     assert asked(stand_in)["top_n"] == 2 and asked(stand_in)["model"] == "acme/sorter"
     assert asked(stand_in)["documents"][2] == "휴가는 15일입니다." and "휴가" not in done.err
+
+
+def test_the_cheapest_that_fits_is_chosen_and_named_before_it_costs(run, stand_in, catalogue):
+    prices = {"acme/dear": "0.002", "acme/cheap": "0.001", "acme/router": "-1"}
+    prices |= {"acme/cheap:batch": "0.0005"}
+    catalogue[:] = [listing(name, name, "text", "rerank", usd, usd) for name, usd in prices.items()]
+    catalogue += [listing("acme/chat", "chat", "text", "text", "0", "0")]
+    stand_in.fail("502", "/rerank")
+    done = run("rerank", "Q", stdin="one\ntwo")
+    assert asked(stand_in)["model"] == "acme/cheap"
+    assert "acme/cheap" in lines(done.err)[0] and "0.001" in lines(done.err)[0]
+
+    catalogue.append(listing("acme/gratis", "gratis", "text", "rerank", "0", "0"))
+    run("rerank", "Q", stdin="one\ntwo")
+    assert asked(stand_in)["model"] == "acme/gratis"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Proves that video_generation waits, downloads, pays only once, and can be resumed."""
 
 import re
+import signal
+from functools import partial
 
 import pytest
 from conftest import lines, posix, wait_until
@@ -12,12 +14,7 @@ FAST = {"POLL_SECONDS = 30": "POLL_SECONDS = 0.1"}
 @pytest.fixture
 def make(run, tmp_path):
     """Run the script with short waits; the video goes to boat.mp4."""
-
-    def make(*args, **options):
-        args = [*args, "-o", "boat.mp4"]
-        return run("video_generation", *args, edit=FAST, cwd=tmp_path, **options)
-
-    return make
+    return partial(run, "video_generation", "-o", "boat.mp4", edit=FAST, cwd=tmp_path)
 
 
 def routes(stand_in):
@@ -86,8 +83,6 @@ def test_what_was_paid_for_can_be_resumed(make, stand_in, tmp_path, path, fault)
 
 @posix
 def test_ctrl_c_shows_how_to_go_on(begin, stand_in, tmp_path):
-    import signal
-
     stand_in.video_states = ["in_progress"]
     process = begin("video_generation", "A boat", "-o", "boat.mp4", cwd=tmp_path)
     assert wait_until(lambda: any("/videos/video-" in route for route in routes(stand_in)))
