@@ -180,9 +180,8 @@ def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
     if code in ("401", "402") or is_dead or "per-day" in text or pause > LONGEST_PAUSE:
         run.stop_reason = error
     is_cut = re.search("finish_reason: (?!None|error|stop)", str(error))
-    may_pass = isinstance(error, (APIError, asyncio.TimeoutError, ValueError))  # no fault of ours
     is_refused = code.startswith("4") and code not in ("408", "409", "425", "429")
-    if is_cut or is_refused or not may_pass:
+    if is_cut or is_refused:
         return None
     return pause or 2**attempt * random.uniform(1, 1.5)
 
@@ -219,9 +218,7 @@ def main() -> None:
     parser.add_argument("--prompt", type=Path, metavar="FILE", help="each line fills its {{input}}")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N")
     parser.add_argument("--rpm", type=float, metavar="N", help=f"free models: {FREE_RPM}")
-    parser.add_argument(
-        "--max-cost", type=float, default=math.inf, metavar="USD", help="for the whole output"
-    )
+    parser.add_argument("--max-cost", type=float, default=math.inf, metavar="USD", help="in all")
     args = parser.parse_args()
     outputs = [Path(text) for text in args.o if "=" not in text]
     if len(outputs) != 1:
@@ -256,8 +253,8 @@ def main() -> None:
 def progress(run: Run, total: int) -> str:
     """Return how far a run is."""
     left = total - run.answered - run.failed
-    price = f"${run.spent:.6f}" + (" and unknown costs" if run.unpriced else "")
-    return f"[{run.answered} answered, {run.failed} failed, {left} left, {price}]"
+    more = " and unknown costs" if run.unpriced else ""
+    return f"[{run.answered} answered, {run.failed} failed, {left} left, ${run.spent:.6f}{more}]"
 
 
 def check_input(items: Iterator[tuple]) -> set[int]:
