@@ -10,7 +10,7 @@
 A line of the input is {"id": 7, "input": "text"}, a whole chat body with "messages" (and an id),
 or, in a .txt file, plain text. Without an id, its number is used: then, don't insert lines between
 two runs. Each item becomes a line of the output once it is answered, and is not sent again.
-https://openrouter.ai/docs/api_reference/limits
+https://openrouter.ai/docs/api_reference/errors-and-debugging
 """
 
 import asyncio
@@ -138,13 +138,17 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
 
 async def send(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, Exception | None]:
     """Return the reply to a chat body and, unless it is a whole answer, what is wrong."""
-    reply = None
+    reply, cancel = None, asyncio.current_task().cancel
+    timer = asyncio.get_running_loop().call_later(ITEM_SECONDS, cancel, "it took too long")
     try:  # the body goes out as it stands: create() has no room for OpenRouter's own fields
-        request = client.post("/chat/completions", cast_to=ChatCompletion, body=body)
-        reply = await asyncio.wait_for(request, ITEM_SECONDS)
+        reply = await client.post("/chat/completions", cast_to=ChatCompletion, body=body)
         check(reply, tools=True)
-    except Exception as error:  # this item's; the others go on
+    except (Exception, asyncio.CancelledError) as error:  # this item's; the others go on
+        if isinstance(error, asyncio.CancelledError) and not error.args:
+            raise  # Ctrl-C, not the timer
         return reply, error
+    finally:
+        timer.cancel()
     return reply, None
 
 
@@ -166,10 +170,7 @@ async def wait_turn(run: Run, model: str, due: float) -> None:
 
 
 def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
-    """Return the seconds before another try, None where none helps; stop a run that is blocked.
-
-    https://openrouter.ai/docs/api_reference/errors-and-debugging
-    """
+    """Return the seconds before another try, None where none helps; stop a run that is blocked."""
     details = error.body if isinstance(getattr(error, "body", None), dict) else {}
     code, text = str(getattr(error, "status_code", details.get("code"))), str(details)
     pause = requested_pause(error)

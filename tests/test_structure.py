@@ -99,7 +99,7 @@ def budgets() -> dict[str, tuple[float, int]]:
     upper = {name: upper_lines(name) for name in NAMES}
     copies = [item for texts in blocks().values() for item in texts.items()]
     repeated = sum((text.count("\n") + 1) * (len(owners) - 1) for text, owners in copies)
-    limits = {name: 290 if name in LONG else 200 for name in NAMES} | {"bulk": 400, "batch": 345}
+    limits = {name: 290 if name in LONG else 200 for name in NAMES} | {"bulk": 401, "batch": 345}
     longest = {f"lines, {n}": (lines[n], limits[n]) for n in NAMES if lines[n] > limits[n] - 20}
     return longest | {
         "lines, median script": (median(lines.values()), 155),
