@@ -100,8 +100,8 @@ async def answer_all(client: OpenAI, items: Iterator[tuple], run: Run, concurren
     async with AsyncOpenAI(max_retries=0, **settings) as async_client:
         try:
             await asyncio.gather(*(work(async_client, items, run) for _ in range(concurrency)))
-        finally:  # after Ctrl-C, too: no worker goes on with a client that is closed
-            run.stop_reason = run.stop_reason or "stopped"
+        finally:  # also after Ctrl-C: no worker goes on with a closed client
+            run.stop_reason = run.stop_reason or "done"
 
 
 async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
@@ -248,7 +248,7 @@ def main() -> None:
         pause = requested_pause(run.stop_reason)
         until = time.strftime(" [until %H:%M]", time.localtime(time.time() + pause))
         sys.exit(explain(run.stop_reason) + (until if pause else ""))
-    sys.exit(int(run.answered < total) if run.stop_reason == "stopped" else run.stop_reason)
+    sys.exit(int(run.answered < total) if run.stop_reason == "done" else run.stop_reason)
 
 
 def progress(run: Run, total: int) -> str:
