@@ -147,3 +147,13 @@ def test_developers_see_the_traceback(command, stand_in, script):
     done = subprocess.run(rest, env=environment, cwd=folder, input=b"a\nb", capture_output=True)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"Traceback" in done.stderr and b"402" in done.stderr
+
+
+def test_no_part_of_a_key_or_a_password_is_in_an_error(run, stand_in):
+    stand_in.reply("/chat/completions", {"error": {"message": "x" * 595 + KEY}}, status=400)
+    done = run("chat", "Hello")
+    assert done.code == 1 and KEY[:4] not in done.err, "it is taken out before the text is cut"
+
+    proxies = {"HTTP_PROXY": "me:secret@127.0.0.1:9", "http_proxy": None, "NO_PROXY": "x"}
+    done = run("chat", "Hello", base_url="http://openrouter.invalid/v1", env=proxies)
+    assert done.code == 1 and "HTTP_PROXY=127.0.0.1:9" in done.err and "secret" not in done.err
