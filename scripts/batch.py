@@ -132,17 +132,20 @@ def read_batch(client: OpenAI, batch_id: str) -> dict:
     return batch
 
 
-def read_results(batch: dict) -> Iterator[tuple[str, ChatCompletion, Exception | None]]:
+def read_results(batch: dict) -> Iterator[tuple[str, ChatCompletion | None, Exception | None]]:
     """Yield custom_id, completion and, unless it is a whole answer, the error of each result."""
     for result in batch.get("results") or []:
-        response = result.get("response") or {}
-        body = response.get("body") or {"error": result.get("error") or "no answer"}
-        completion = ChatCompletion.construct(**body)
+        fields, completion = result if isinstance(result, dict) else {}, None
         try:
-            check(completion, tools=True)
-            yield result["custom_id"], completion, None
-        except APIError as error:
-            yield result["custom_id"], completion, error
+            body = (fields.get("response") or {}).get("body") or {"error": fields.get("error")}
+            answer = ChatCompletion.construct(**body)
+            check(answer, tools=True)
+            completion, error = answer, None
+        except APIError as failure:
+            completion, error = answer, failure
+        except Exception as failure:  # a result of another form; the others go on
+            error = failure
+        yield str(fields.get("custom_id")), completion, error
 
 
 # --- The command line. Leave out what follows when you copy. ---
@@ -201,7 +204,7 @@ def submit_all(client: OpenAI, state: Path, batches: list[dict], args: Namespace
     done |= {str(line["id"]) for line in read_output(args.output) if not line["error"]}
     with Path(args.input).open("rb") as source:
         defaults = {"model": model["id"]}
-        items = read_items(source, args.input.endswith(".txt"), template, defaults)
+        items = read_items(source, args.input.endswith(".txt"), template, defaults, set())
         waiting = {str(item_id): (item_id, body) for item_id, body in items}
     if "{{input}}" not in template:
         sys.exit(f"{args.prompt} has no {{{{input}}}}, where the text goes.")
@@ -270,9 +273,12 @@ def output_line(item_id: str | int, reply: object, error: Exception | None, more
 
 
 def read_items(
-    source: BinaryIO, is_text: bool, template: str, defaults: dict
+    source: BinaryIO, is_text: bool, template: str, defaults: dict, keys: set[int] | None = None
 ) -> Iterator[tuple[str | int, dict]]:
-    """Yield each line's id and chat body; ValueError names a line that has none."""
+    """Yield each line's id and chat body; ValueError names a line that has none.
+
+    Keys get the ids as numbers, which take a third of the memory; ValueError for an id again.
+    """
     source.seek(0)
     for number, line in enumerate(source, 1):
         if not line.strip():
@@ -289,8 +295,12 @@ def read_items(
             if not isinstance(body["messages"], list):
                 raise ValueError('"messages" must be a list')
             json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
+            if keys is not None and hash(str(item_id)) in keys:
+                raise ValueError(f"the id {item_id} again")
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None
+        if keys is not None:
+            keys.add(hash(str(item_id)))
         yield item_id, defaults | body
 
 

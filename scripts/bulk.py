@@ -233,8 +233,9 @@ def main() -> None:
     piped = io.BytesIO(sys.stdin.buffer.read()) if args.input == "-" else None
     with piped or Path(args.input).open("rb") as source:
         read = partial(read_items, source, args.input.endswith(".txt"), template, defaults)
-        left = check_input(read())  # every line, before anything is sent
-        run, total = Run(None, args.rpm, args.max_cost), len(left)
+        left = set()
+        total = sum(1 for _ in read(left))  # checks every line before anything is sent
+        run = Run(None, args.rpm, args.max_cost)
         with outputs[0].open("ab", 0) as output:
             run.save = partial(save, output)
             for line in read_output(outputs[0]):
@@ -256,16 +257,6 @@ def progress(run: Run, total: int) -> str:
     left = total - run.answered - run.failed
     more = " and unknown costs" if run.unpriced else ""
     return f"[{run.answered} answered, {run.failed} failed, {left} left, ${run.spent:.6f}{more}]"
-
-
-def check_input(items: Iterator[tuple]) -> set[int]:
-    """Return the items' ids as numbers, which take a third of the memory; ValueError for two."""
-    keys = set()
-    for item_id, _ in items:
-        if hash(str(item_id)) in keys:
-            raise ValueError(f"The input has the id {item_id} twice")
-        keys.add(hash(str(item_id)))
-    return keys
 
 
 def count(run: Run, line: dict, left: set[int]) -> None:
@@ -322,9 +313,12 @@ def output_line(item_id: str | int, reply: object, error: Exception | None, more
 
 
 def read_items(
-    source: BinaryIO, is_text: bool, template: str, defaults: dict
+    source: BinaryIO, is_text: bool, template: str, defaults: dict, keys: set[int] | None = None
 ) -> Iterator[tuple[str | int, dict]]:
-    """Yield each line's id and chat body; ValueError names a line that has none."""
+    """Yield each line's id and chat body; ValueError names a line that has none.
+
+    Keys get the ids as numbers, which take a third of the memory; ValueError for an id again.
+    """
     source.seek(0)
     for number, line in enumerate(source, 1):
         if not line.strip():
@@ -341,8 +335,12 @@ def read_items(
             if not isinstance(body["messages"], list):
                 raise ValueError('"messages" must be a list')
             json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
+            if keys is not None and hash(str(item_id)) in keys:
+                raise ValueError(f"the id {item_id} again")
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None
+        if keys is not None:
+            keys.add(hash(str(item_id)))
         yield item_id, defaults | body
 
 

@@ -47,6 +47,7 @@ def posts(stand_in):
 
 def test_items_go_out_by_model_and_come_back_as_lines_of_bulk(batch, run, stand_in, tmp_path):
     stand_in.batch_states = ["in_progress", "completed"]
+    stand_in.say(lambda body: f"Re: {body['messages'][0]['content']}")
     done = batch("submit")
     assert done.code == 0, done.err
     first, second = posts(stand_in)
@@ -66,8 +67,10 @@ def test_items_go_out_by_model_and_come_back_as_lines_of_bulk(batch, run, stand_
     done = batch("fetch")
     assert done.code == 0 and "completed" in done.out and state(tmp_path) == []
     assert output(tmp_path).keys() == {"하나", 2, 3}
+    answers = {item_id: line["answer"] for item_id, line in output(tmp_path).items()}
+    assert answers == {"하나": "Re: First {{x}}", 2: "Re: Second", 3: "Re: Third"}
     line = output(tmp_path)["하나"]
-    assert (line["answer"], line["finish_reason"]) == (TEXT, "stop") and line["cost"] is None
+    assert line["finish_reason"] == "stop" and line["cost"] is None
     assert run("bulk", "in.jsonl", "-o", "out.jsonl", cwd=tmp_path).code == 0
     assert batch("submit").code == 0 and len(posts(stand_in)) == 2, "all is done"
 
@@ -100,6 +103,43 @@ def test_one_batch_that_can_not_be_read_does_not_hide_the_other(batch, stand_in,
     assert done.code == 1 and "502" in done.err
     assert len(state(tmp_path)) == 1 and len(output(tmp_path)) == 1
     assert batch("fetch").code == 0 and len(output(tmp_path)) == 3
+
+
+ODD = [None, 5, "text", [], {}, {"a": 1}, [None], True]
+
+
+@pytest.mark.parametrize("path", [(), ("custom_id",), ("response",), ("response", "body"),
+                                  ("response", "body", "choices")])  # fmt: skip
+def test_result_of_another_form_does_not_touch_the_others(batch, stand_in, tmp_path, path):
+    write(tmp_path / "in.jsonl", ITEMS[:2])
+    for odd in ODD:
+        (tmp_path / "out.jsonl").unlink(missing_ok=True)
+        stand_in.reset()
+        stand_in.batch_states = ["completed"]
+
+        def change(data, odd=odd):
+            whole = json.loads(data)
+            place, keys = whole["results"], (0, *path)  # the first result is the last item's
+            for key in keys[:-1]:
+                place = place[key]
+            place[keys[-1]] = odd
+            return json.dumps(whole).encode()
+
+        batch("submit", "-m", "acme/one")
+        stand_in.reply("/batches/batch_*", change)
+        done = batch("fetch")
+        assert done.code == 1 and len(lines(done.err)) == 1, f"{odd!r}: {done.err}"
+        assert output(tmp_path)["하나"]["answer"] == TEXT and state(tmp_path) == [], f"{odd!r}"
+
+
+def test_look_up_that_fails_sends_nothing(batch, stand_in, tmp_path):
+    stand_in.fail("502", "/batches", times=1)
+    assert batch("submit", "-m", "acme/one").code == 1 and state(tmp_path)[0]["id"] is None
+    sent = len(posts(stand_in))
+    stand_in.fail("502", "/batches", times=1)
+    done = batch("submit", "-m", "acme/one")
+    assert done.code == 1 and "502" in done.err and len(posts(stand_in)) == sent
+    assert state(tmp_path)[0]["id"] is None, "what was not found out is kept"
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -137,7 +177,9 @@ def test_batches_have_no_more_requests_than_the_limit(batch, stand_in, tmp_path)
 
 
 def test_wrong_use_and_a_broken_input_send_nothing(batch, run, stand_in, tmp_path):
-    write(tmp_path / "in.jsonl", [{"id": 1}])
-    assert batch("submit").code == 1 and posts(stand_in) == []
+    for items in ([{"id": 1}], [{"id": 1, "input": "a"}, {"id": "1", "input": "b"}]):
+        write(tmp_path / "in.jsonl", items)
+        done = batch("submit")
+        assert done.code == 1 and posts(stand_in) == [] and "of the input" in done.err
     for args in (["submit", "in.jsonl"], ["fetch"], ["cancel"]):
         assert run("batch", *args, cwd=tmp_path).code == 2
