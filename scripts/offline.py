@@ -13,6 +13,7 @@ The model shows that everything works, not what OpenRouter's models can do.
 https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 """
 
+import os
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +44,8 @@ def start_server(gguf: Path | None = None) -> object:
     params.n_predict = ANSWER_TOKENS
     params.sampling.temp, params.sampling.penalty_repeat = 0.0, 1.1  # what suits small models
     params.verbosity = -1
+    threads = max(1, (os.cpu_count() or 1) - 1)  # on a busy core they wait for each other, spinning
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     try:
         server = Server(params)
     except RuntimeError as error:
@@ -55,7 +58,6 @@ def start_server(gguf: Path | None = None) -> object:
 
 # --- The command line. Leave out what follows when you copy. ---
 
-import os
 import re
 import subprocess
 import sys

@@ -40,6 +40,12 @@ def pytest_configure(config):
     os.environ.update(loopback_only(dead_port()))
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the slowest, so that no worker is left alone with them at the end."""
+    slow = ("test_first_command_installs", "test_all_of_this_holds_with_the_oldest")
+    items.sort(key=lambda item: not item.name.startswith(slow))
+
+
 def pytest_terminal_summary(terminalreporter):
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
     if any(

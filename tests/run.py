@@ -34,7 +34,7 @@ def main() -> int:
     pip("--no-deps", "-r", "requirements-offline.txt")
     target = HOME / f"openai-{OLDEST}"
     if not target.exists():
-        pip("--target", str(target), "--no-deps", f"openai=={OLDEST}")
+        pip("--target", str(target), f"openai=={OLDEST}", "-r", "requirements.txt")
     workers = str(2 * (os.cpu_count() or 1))  # tests wait for most of their time
     command = [PYTHON, "-m", "pytest", "tests", "-q", "-n", workers, *sys.argv[1:]]
     return subprocess.run(command, cwd=ROOT, env=os.environ | {"TEST_INSTALL": "1"}).returncode
