@@ -203,9 +203,11 @@ def submit_all(client: OpenAI, state: Path, batches: list[dict], args: Namespace
     done = {str(item_id) for batch in batches for item_id in batch["ids"]}
     done |= {str(line["id"]) for line in read_output(args.output) if not line["error"]}
     with Path(args.input).open("rb") as source:
-        defaults = {"model": model["id"]}
-        items = read_items(source, args.input.endswith(".txt"), template, defaults, set())
-        waiting = {str(item_id): (item_id, body) for item_id, body in items}
+        defaults, waiting = {"model": model["id"]}, {}
+        for item_id, body in read_items(source, args.input.endswith(".txt"), template, defaults):
+            if str(item_id) in waiting:
+                sys.exit(f"The id {item_id} comes twice in the input.")
+            waiting[str(item_id)] = (item_id, body)
     if "{{input}}" not in template:
         sys.exit(f"{args.prompt} has no {{{{input}}}}, where the text goes.")
     for name, part in split(waiting[key] for key in waiting if key not in done):
@@ -273,12 +275,9 @@ def output_line(item_id: str | int, reply: object, error: Exception | None, more
 
 
 def read_items(
-    source: BinaryIO, is_text: bool, template: str, defaults: dict, keys: set[int] | None = None
+    source: BinaryIO, is_text: bool, template: str, defaults: dict
 ) -> Iterator[tuple[str | int, dict]]:
-    """Yield each line's id and chat body; ValueError names a line that has none.
-
-    Keys get the ids as numbers, which take a third of the memory; ValueError for an id again.
-    """
+    """Yield each line's id and chat body; ValueError names a line that has none."""
     source.seek(0)
     for number, line in enumerate(source, 1):
         if not line.strip():
@@ -295,12 +294,8 @@ def read_items(
             if not isinstance(body["messages"], list):
                 raise ValueError('"messages" must be a list')
             json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
-            if keys is not None and hash(str(item_id)) in keys:
-                raise ValueError(f"the id {item_id} again")
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None
-        if keys is not None:
-            keys.add(hash(str(item_id)))
         yield item_id, defaults | body
 
 

@@ -84,7 +84,7 @@ class Run:
     rpm: float | None = None  # requests a minute
     max_cost: float = math.inf  # USD
     spent: float = 0.0
-    max_cost_seen: float = 0.0
+    max_cost_seen: float | None = None  # of one reply
     unpriced: int = 0  # replies that name no cost
     answered: int = 0
     failed: int = 0
@@ -116,12 +116,8 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             run.in_flight += 1
             reply, error = await send(client, body)
             run.in_flight -= 1
-            price = cost(getattr(reply, "usage", None))
-            run.spent += price or 0
-            run.max_cost_seen = max(run.max_cost_seen, price or 0)
-            run.unpriced += 1 if reply and price is None else 0
-            if run.unpriced and run.max_cost < math.inf:
-                run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
+            if reply:
+                spend(run, cost(getattr(reply, "usage", None)))
             pause = retry_pause(run, error, attempt) if error else None
             if pause is None:
                 break
@@ -138,28 +134,35 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
 
 async def send(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, Exception | None]:
     """Return the reply to a chat body and, unless it is a whole answer, what is wrong."""
-    reply, cancel = None, asyncio.current_task().cancel
-    timer = asyncio.get_running_loop().call_later(ITEM_SECONDS, cancel, "it took too long")
+    reply = None
     try:  # the body goes out as it stands: create() has no room for OpenRouter's own fields
-        reply = await client.post("/chat/completions", cast_to=ChatCompletion, body=body)
+        request = client.post("/chat/completions", cast_to=ChatCompletion, body=body)
+        reply = await asyncio.wait_for(request, ITEM_SECONDS)
         check(reply, tools=True)
-    except (Exception, asyncio.CancelledError) as error:  # this item's; the others go on
-        if isinstance(error, asyncio.CancelledError) and not error.args:
-            raise  # Ctrl-C, not the timer
+    except Exception as error:  # this item's; the others go on
         return reply, error
-    finally:
-        timer.cancel()
     return reply, None
+
+
+def spend(run: Run, price: float | None) -> None:
+    """Count what a reply cost (USD); stop a run whose limit can't be kept without it."""
+    if price is None:
+        run.unpriced += 1
+        if run.max_cost < math.inf:
+            run.stop_reason = "a reply names no cost, so --max-cost can't be kept"
+    else:
+        run.spent += price
+        run.max_cost_seen = max(run.max_cost_seen or 0, price)
 
 
 async def wait_turn(run: Run, model: str, due: float) -> None:
     """Return when a request may start, at due (monotonic seconds) or later, or the run stops."""
     while not run.stop_reason:
         delay = max(due, run.next_start) - time.monotonic()
-        expected = run.spent + run.max_cost_seen * (run.in_flight + 1)
+        expected = run.spent + (run.max_cost_seen or 0) * (run.in_flight + 1)
         if expected > run.max_cost and not run.in_flight:
             run.stop_reason = f"what is left of ${run.max_cost:g} may not pay for another answer"
-        is_unknown = run.max_cost < math.inf and not run.max_cost_seen  # one, until it is known
+        is_unknown = run.max_cost < math.inf and run.max_cost_seen is None  # then one goes alone
         if delay <= 0 and expected <= run.max_cost and not (is_unknown and run.in_flight):
             break
         await asyncio.sleep(min(max(delay, 0.01), 0.25))
@@ -233,8 +236,12 @@ def main() -> None:
     piped = io.BytesIO(sys.stdin.buffer.read()) if args.input == "-" else None
     with piped or Path(args.input).open("rb") as source:
         read = partial(read_items, source, args.input.endswith(".txt"), template, defaults)
-        left = set()
-        total = sum(1 for _ in read(left))  # checks every line before anything is sent
+        left = set()  # ids as numbers, which take a third of the memory
+        for item_id, _ in read():  # all lines are checked before anything is sent
+            if hash(str(item_id)) in left:
+                sys.exit(f"The id {item_id} comes twice in the input.")
+            left.add(hash(str(item_id)))
+        total = len(left)
         run = Run(None, args.rpm, args.max_cost)
         with outputs[0].open("ab", 0) as output:
             run.save = partial(save, output)
@@ -261,8 +268,8 @@ def progress(run: Run, total: int) -> str:
 
 def count(run: Run, line: dict, left: set[int]) -> None:
     """Count a line of the output; its item is not left, unless it may be tried again."""
-    run.spent += line["cost"]
-    run.max_cost_seen = max(run.max_cost_seen, line["cost"])
+    if line["cost"]:
+        spend(run, line["cost"])
     key, error = hash(str(line["id"])), line["error"]
     if key in left and not (error and error["retry"]):
         run.answered += not error
@@ -313,12 +320,9 @@ def output_line(item_id: str | int, reply: object, error: Exception | None, more
 
 
 def read_items(
-    source: BinaryIO, is_text: bool, template: str, defaults: dict, keys: set[int] | None = None
+    source: BinaryIO, is_text: bool, template: str, defaults: dict
 ) -> Iterator[tuple[str | int, dict]]:
-    """Yield each line's id and chat body; ValueError names a line that has none.
-
-    Keys get the ids as numbers, which take a third of the memory; ValueError for an id again.
-    """
+    """Yield each line's id and chat body; ValueError names a line that has none."""
     source.seek(0)
     for number, line in enumerate(source, 1):
         if not line.strip():
@@ -335,12 +339,8 @@ def read_items(
             if not isinstance(body["messages"], list):
                 raise ValueError('"messages" must be a list')
             json.dumps(body, ensure_ascii=False).encode()  # half a character can't be sent
-            if keys is not None and hash(str(item_id)) in keys:
-                raise ValueError(f"the id {item_id} again")
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number} of the input: {error!r}") from None
-        if keys is not None:
-            keys.add(hash(str(item_id)))
         yield item_id, defaults | body
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from dotenv import load_dotenv
 from openai import APIError, OpenAI
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
+from openai.types.chat import ChatCompletionMessage
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
 
@@ -52,10 +52,8 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
         raise error
 
 
-def ask(
-    client: OpenAI, model: str, messages: list[dict], parameters: dict | None = None
-) -> Iterator[tuple[str, ChatCompletionChunk]]:
-    """Yield each piece of the answer's text with its chunk; the last chunk has the usage.
+def ask(client: OpenAI, model: str, messages: list[dict], **parameters: object) -> Iterator[tuple]:
+    """Yield (text, chunk) for each piece of the answer; the last chunk has the usage.
 
     APIError at the end unless the answer is whole. Parameters are any that the API has, but tools:
     https://openrouter.ai/docs/api_reference/parameters
@@ -70,8 +68,7 @@ def ask(
             text = getattr(delta, "content", None) or ""
             answer.content += text
             answer.refusal += getattr(delta, "refusal", None) or ""
-            if getattr(choice, "finish_reason", None):
-                end = chunk
+            end = chunk if getattr(choice, "finish_reason", None) else end
             yield text, chunk
     check(end, answer)
 
@@ -122,7 +119,7 @@ def answer(client: OpenAI, model: str, messages: list[dict], parameters: dict) -
     """Print one answer as it comes and, on stderr, who gave it; return it."""
     start, whole = time.monotonic(), ""
     try:
-        for text, last in ask(client, model, messages, parameters):
+        for text, last in ask(client, model, messages, **parameters):
             whole += text
             print(text, end="", flush=True)
     finally:

@@ -20,7 +20,9 @@ from contextlib import suppress
 
 from dotenv import load_dotenv
 from openai import APIError, AsyncOpenAI, OpenAI
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
+from openai.types.chat import ChatCompletionMessage
+
+USAGE = {"include_usage": True}  # OpenRouter needs no asking, other servers do
 
 
 def connect() -> OpenAI:
@@ -53,16 +55,12 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
 
 
 async def stream_answer(
-    client: AsyncOpenAI, model: str, messages: list[dict], parameters: dict | None = None
-) -> AsyncIterator[tuple[str, str, ChatCompletionChunk]]:
-    """Yield each piece of text, of thought, and its chunk; APIError unless the answer is whole."""
+    client: AsyncOpenAI, model: str, messages: list[dict], **parameters: object
+) -> AsyncIterator[tuple]:
+    """Yield (thought, text, chunk) for each piece; APIError at the end unless it is whole."""
     answer, end = ChatCompletionMessage(role="assistant", content="", refusal=""), None
     async with await client.chat.completions.create(
-        model=model,
-        messages=messages,
-        stream=True,
-        stream_options={"include_usage": True},  # OpenRouter needs no asking, other servers do
-        extra_body=parameters,
+        model=model, messages=messages, stream=True, stream_options=USAGE, extra_body=parameters
     ) as chunks:
         async for chunk in chunks:
             choice = chunk.choices[0] if chunk.choices else None  # none comes with the usage
@@ -70,21 +68,18 @@ async def stream_answer(
             text = getattr(delta, "content", None) or ""
             answer.content += text
             answer.refusal += getattr(delta, "refusal", None) or ""
-            if getattr(choice, "finish_reason", None):
-                end = chunk
-            yield text, getattr(delta, "reasoning", None) or "", chunk
+            end = chunk if getattr(choice, "finish_reason", None) else end
+            yield getattr(delta, "reasoning", None) or "", text, chunk
     check(end, answer)
 
 
-async def ask(
-    client: AsyncOpenAI, model: str, messages: list[dict], parameters: dict | None = None
-) -> dict:
+async def ask(client: AsyncOpenAI, model: str, messages: list[dict], **parameters: object) -> dict:
     """Return a model's answer, its times in seconds, its usage and, if it failed, the error."""
     start = time.monotonic()
     result = {"asked": model, "model": model, "provider": None, "answer": "", "error": None}
     result |= {"first_token": None, "seconds": None, "usage": None}
     try:
-        async for text, thought, chunk in stream_answer(client, model, messages, parameters):
+        async for thought, text, chunk in stream_answer(client, model, messages, **parameters):
             result["answer"] += text
             result["model"] = chunk.model or model
             result["provider"] = getattr(chunk, "provider", None) or result["provider"]
@@ -98,12 +93,12 @@ async def ask(
 
 
 async def ask_all(
-    client: OpenAI, models: list[str], messages: list[dict], parameters: dict | None = None
+    client: OpenAI, models: list[str], messages: list[dict], **parameters: object
 ) -> AsyncIterator[dict]:
     """Yield what ask() returns for each model, the fastest first."""
     settings = {"base_url": client.base_url, "api_key": client.api_key, "timeout": client.timeout}
     async with AsyncOpenAI(max_retries=0, **settings) as async_client:
-        tasks = [ask(async_client, model, messages, parameters) for model in models]
+        tasks = [ask(async_client, model, messages, **parameters) for model in models]
         for task in asyncio.as_completed(tasks):
             yield await task
 
@@ -181,7 +176,7 @@ async def collect(
 ) -> None:
     """Add a row for each model as it ends: plain values, for JSON and for the tables."""
     messages = [{"role": "user", "content": prompt}]
-    async for row in ask_all(client, models, messages, parameters):
+    async for row in ask_all(client, models, messages, **parameters):
         usage, seconds, speed = row.pop("usage"), row["seconds"], None
         tokens = getattr(usage, "completion_tokens", None)
         tokens = tokens if isinstance(tokens, int) else None
@@ -196,9 +191,7 @@ async def collect(
 
 def cells(row: dict) -> list[str]:
     """Return a row's numbers as text, "?" for what is not known."""
-    return [
-        "?" if row[key] is None else form.format(row[key]) for key, (_, form) in COLUMNS.items()
-    ]
+    return ["?" if row[key] is None else fmt.format(row[key]) for key, (_, fmt) in COLUMNS.items()]
 
 
 def text_page(rows: list[dict]) -> str:
@@ -221,7 +214,7 @@ def html_page(prompt: str, rows: list[dict]) -> str:
             for (key, (title, _)), cell in zip(COLUMNS.items(), cells(row), strict=True)
         )
         error = f"<p class=error>{escape(row['error'])}</p>" if row["error"] else ""
-        who = f"<h2>{escape(str(row['model']))}</h2><p>{escape(str(row['provider'] or ''))}</p>"
+        who = f"<h2>{escape(str(row['model']))}</h2>{escape(str(row['provider'] or ''))}"
         answer = f"<pre>{escape(row['answer'])}</pre>"
         cards.append(f"<article>{who}<dl>{bars}</dl>{error}{answer}</article>")
     return PAGE.format(prompt=escape(prompt), cards="\n".join(cards))
@@ -232,18 +225,16 @@ PAGE = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>Models compared</title><style>
 :root {{ color-scheme: light dark }}
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 90rem }}
-body {{ padding: 0 1rem }}
-main {{ display: grid; gap: 1rem }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 90rem; padding: 0 1rem }}
+main {{ display: grid; gap: 1rem; overflow-wrap: anywhere }}
 main {{ grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)) }}
 article {{ border: 1px solid #8886; border-radius: .5rem; padding: 0 1rem; min-width: 0 }}
-h2 {{ font-size: 1rem; margin-bottom: 0; overflow-wrap: anywhere }}
-h2 + p {{ margin: 0; opacity: .7; overflow-wrap: anywhere }}
+h2 {{ font-size: 1rem; margin-bottom: 0 }}
 pre {{ font: inherit; white-space: pre-wrap; overflow-wrap: anywhere }}
 dl {{ display: grid; grid-template-columns: 6rem 1fr; font-size: .85rem }}
 dd {{ margin: 0; position: relative; padding-left: .3rem }}
 dd i {{ position: absolute; inset: 2px auto 2px 0; background: #48f4; border-radius: 3px }}
-.error {{ color: #d33; overflow-wrap: anywhere }}
+.error {{ color: #d33 }}
 </style></head><body><h1>Models compared</h1><pre>{prompt}</pre><main>
 {cards}
 </main></body></html>

@@ -94,9 +94,8 @@ def check_env_file() -> str:
         raise Problem(f"an empty OPENROUTER_API_KEY in the environment overrides {file}: unset it")
     if not inner and not outer:
         raise Problem(f"{file} has no line OPENROUTER_API_KEY=sk-or-...")
-    if inner and outer not in (None, inner):
-        return f"{file}, overridden by another OPENROUTER_API_KEY in the environment"
-    return file
+    is_overridden = inner and outer not in (None, inner)
+    return f"{file}, overridden by another key in the environment" if is_overridden else file
 
 
 def check_network() -> str:
@@ -113,8 +112,7 @@ def check_network() -> str:
         except Exception as error:
             broken[name] = error
         del os.environ[name]
-    # The other checks go on without them.
-    os.environ.update(values | dict.fromkeys(broken, ""))
+    os.environ.update(values | dict.fromkeys(broken, ""))  # the other checks go on without them
     if broken:
         raise Problem("; ".join(f"{name}={values[name]}: {broken[name]}" for name in broken))
     return ", ".join(f"{name}={value}" for name, value in values.items()) or "no proxy"
@@ -125,8 +123,7 @@ def check_address() -> str:
     url = os.environ.get("OPENROUTER_BASE_URL", "").strip()
     mended = re.sub(r"\s|/chat/completions/?$|/$", "", url)
     mended = re.sub(r"(openrouter\.ai)(/api)?$", r"\1/api/v1", mended)
-    if mended and not re.match("https?://", mended):
-        mended = f"https://{mended}"
+    mended = re.sub("^(?=.)(?!https?://)", "https://", mended)
     os.environ["OPENROUTER_BASE_URL"] = mended
     if mended != url.removesuffix("/"):
         raise Problem(f"OPENROUTER_BASE_URL is {url!r}, write {mended}")
@@ -202,10 +199,9 @@ def ends_soon(entry: dict) -> bool:
 
 def check_request(client: OpenAI, model: str) -> str:
     """Return which model gave a whole answer to a tiny request; on OpenRouter a free one does."""
-    is_allowed = model.endswith(":free") or not is_openrouter(client)
+    free = model if model.endswith(":free") or not is_openrouter(client) else MODEL
     messages = [{"role": "user", "content": "Reply with the word OK."}]
-    trial = model if is_allowed else MODEL
-    completion = client.chat.completions.create(model=trial, messages=messages)
+    completion = client.chat.completions.create(model=free, messages=messages)
     check(completion)
     return f"{completion.model} answers"
 
@@ -239,8 +235,7 @@ def main() -> None:
         if not (args.no_request and check is check_request):
             passed[check] = passes(check, client, model)
     problems = list(passed.values()).count(False)
-    if problems:
-        sys.exit(f"[{problems} to put right]")
+    sys.exit(f"[{problems} to put right]" if problems else 0)
 
 
 def passes(check: Callable[..., str], *args: object) -> bool:
@@ -248,10 +243,8 @@ def passes(check: Callable[..., str], *args: object) -> bool:
     result, name = "ok", check.__name__.removeprefix("check_").replace("_", " ")
     try:
         text = check(*args)
-    except Problem as problem:
-        result, text = "problem", problem
     except Exception as error:
-        result, text = "problem", explain(error)
+        result, text = "problem", error if isinstance(error, Problem) else explain(error)
     print(f"{result:9}{name:13}{re.sub('//[^/@]*@', '//', str(text))}")  # no passwords
     return result == "ok"
 

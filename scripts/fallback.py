@@ -51,7 +51,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
 
 
 def ask_in_turn(
-    client: OpenAI, models: list[str], messages: list[dict], parameters: dict
+    client: OpenAI, models: list[str], messages: list[dict], **parameters: object
 ) -> ChatCompletion:
     """Return the completion of the first model that answers; completion.model tells which.
 
@@ -100,7 +100,7 @@ def main() -> None:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     client, start = connect(), time.monotonic()
     models = args.model or [os.environ.get("OPENROUTER_MODEL") or MODEL]
-    completion = ask_in_turn(client, models, messages, dict(args.o))
+    completion = ask_in_turn(client, models, messages, **dict(args.o))
     print(completion.choices[0].message.content)
     facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)

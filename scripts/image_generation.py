@@ -76,7 +76,7 @@ def image_part(source: str) -> dict:
 
 
 def generate(
-    client: OpenAI, model: str, prompt: str, sources: list[str], parameters: dict
+    client: OpenAI, model: str, prompt: str, sources: list[str], **parameters: object
 ) -> tuple[list, object]:
     """Return the images as they come, for decode(), and the usage, with its cost in USD.
 
@@ -134,7 +134,7 @@ def main() -> None:
     part = base.with_name(f"{base.name}.part")
     part.touch()  # a place that can't be written to is found before it costs
     part.unlink()
-    images, usage = generate(client, model["id"], prompt, args.source, parameters)
+    images, usage = generate(client, model["id"], prompt, args.source, **parameters)
     print(f"[usage {usage}, {time.monotonic() - start:.1f} s]", file=sys.stderr)
     failures = [] if images else ["The reply has no images"]
     for number, image in enumerate(images, 1):

@@ -12,7 +12,6 @@ Two to four requests per step and two more.
 https://openrouter.ai/docs/guides/features/structured-outputs
 """
 
-import math
 import os
 import re
 import time
@@ -27,7 +26,6 @@ from openai import APIError, OpenAI
 from pydantic import BaseModel
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
-REQUIRE = {"provider": {"require_parameters": True}}  # only providers that know schemas
 
 
 class Step(BaseModel, extra="forbid"):
@@ -107,9 +105,7 @@ def cost(usage: object) -> float | None:
     return usd if 0 <= usd < 1e9 else None
 
 
-def ask(
-    run: Run, stage: str, model: str, values: dict, turns: list[dict], form: type | None
-) -> str:
+def ask(run: Run, stage: str, model: str, values: dict, turns: list, form: type | None) -> str:
     """Return the answer to a stage's prompt; APIError unless it is whole and the budget lasts."""
     with run.lock:
         reserve = 0 if stage == "final" else 1  # a request is kept for the end
@@ -121,13 +117,14 @@ def ask(
     if form:
         schema = {"name": stage, "strict": True, "schema": form.model_json_schema()}
         request["response_format"] = {"type": "json_schema", "json_schema": schema}
-        request["extra_body"] = REQUIRE
+        request["extra_body"] = {"provider": {"require_parameters": True}}  # it knows schemas
     completion = run.client.chat.completions.create(**request)
     price = cost(getattr(completion, "usage", None))
     with run.lock:
-        run.usd -= math.inf if price is None else price
+        run.usd -= run.usd if price is None else price
     check(completion)
-    run.log(f"{stage}: {completion.model}, {'cost unknown' if price is None else f'${price:.6f}'}")
+    usd = "cost unknown" if price is None else f"${price:.6f}"
+    run.log(f"[{stage}: {completion.model}, {usd}]")
     return completion.choices[0].message.content.encode(errors="replace").decode()
 
 
@@ -168,14 +165,15 @@ def take_step(run: Run, task: str, step: Step, results: dict) -> None:
             result |= {"answer": answer, "doubt": "not checked"}
             values["{{answer}}"] = answer
             verdict = Verdict.model_validate_json(ask(run, "check", run.model, values, [], Verdict))
-            result["doubt"] = "" if verdict.accepted else verdict.critique
-            if verdict.accepted:
+            doubt = "" if verdict.accepted else verdict.critique or "not accepted"
+            result["doubt"] = doubt
+            if not doubt:
                 break
-            turns = [{"role": "assistant", "content": answer}]
-            turns += [{"role": "user", "content": verdict.critique}]
+            turns = [{"role": "assistant", "content": answer}, {"role": "user", "content": doubt}]
     except Exception as error:  # the other steps go on
         result["doubt"] += f" ({getattr(error, 'body', None) or error})"
-    run.log(f"{step.name}: {result['doubt'] or 'accepted'}")
+    result["doubt"] = " ".join(result["doubt"].split())
+    run.log(f"[{step.name}: {result['doubt'] or 'accepted'}]")
 
 
 def list_results(results: dict[str, dict]) -> str:
@@ -209,6 +207,7 @@ def orchestrate(run: Run, task: str, results: dict) -> str:
 
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from functools import partial
 from pathlib import Path
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
@@ -230,12 +229,13 @@ def main() -> int:
         task = f"{task}\n\n{sys.stdin.buffer.read().decode('utf-8-sig')}".strip()
     if not task:
         sys.exit("Give a task as an argument or through a pipe.")
-    stages = ("plan", "work", "check", "final")
-    files = {stage: args.prompt / f"orchestrate_{stage}.txt" for stage in stages}
-    prompts = {stage: file.read_text(encoding="utf-8-sig") for stage, file in files.items()}
+    prompts = {}
+    for stage in ("plan", "work", "check", "final"):
+        prompts[stage] = (args.prompt / f"orchestrate_{stage}.txt").read_text(encoding="utf-8-sig")
     client = connect()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     budget = (args.steps, args.requests, args.cost)
+    log = partial(print, file=sys.stderr)
     run = Run(client, model, args.worker or [model], prompts, *budget, log, Lock())
     results, answer = {}, ""
     try:
@@ -244,15 +244,9 @@ def main() -> int:
         done = {name: result for name, result in results.items() if result["answer"]}
         text = answer or list_results(done)
         print(end=f"{text}\n" if text else "")
-    doubts = {name: " ".join(results[name]["doubt"].split()) for name in results}
-    doubts = [f"- {name}: {doubt}" for name, doubt in doubts.items() if doubt]
+    doubts = [f"- {name}: {results[name]['doubt']}" for name in results if results[name]["doubt"]]
     print("\nUncertain:" if doubts else "", *doubts, sep="\n", end="")
     return int(not all(result["answer"] for result in results.values()))
-
-
-def log(text: str) -> None:
-    """Print a line of progress."""
-    print(f"[{' '.join(text.split())}]", file=sys.stderr)
 
 
 def explain(error: Exception) -> str:

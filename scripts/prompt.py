@@ -66,7 +66,7 @@ def fill(template: str, values: dict[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values.get(match[1], match[2]), template)
 
 
-def complete(client: OpenAI, model: str, prompt: str, parameters: dict) -> ChatCompletion:
+def complete(client: OpenAI, model: str, prompt: str, **parameters: object) -> ChatCompletion:
     """Return the completion of one prompt; APIError unless its answer is whole."""
     messages = [{"role": "user", "content": prompt}]
     completion = client.chat.completions.create(
@@ -117,7 +117,7 @@ def main() -> None:
         return
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    completion = complete(client, model, prompt, dict(args.o))
+    completion = complete(client, model, prompt, **dict(args.o))
     print(completion.choices[0].message.content)
     facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)

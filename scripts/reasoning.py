@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from dotenv import load_dotenv
 from openai import APIError, OpenAI
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
+from openai.types.chat import ChatCompletionMessage
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
 
@@ -52,10 +52,8 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
         raise error
 
 
-def ask(
-    client: OpenAI, model: str, messages: list[dict], reasoning: dict
-) -> Iterator[tuple[str, str, ChatCompletionChunk]]:
-    """Yield each piece of the thoughts and of the answer with its chunk; the last has the usage.
+def ask(client: OpenAI, model: str, messages: list[dict], reasoning: dict) -> Iterator[tuple]:
+    """Yield (thought, text, chunk) for each piece of the answer; the last chunk has the usage.
 
     APIError at the end unless the answer is whole. Reasoning is {"effort": "low"},
     {"max_tokens": 2000} or {"enabled": True}.
@@ -70,8 +68,7 @@ def ask(
             text = getattr(delta, "content", None) or ""
             answer.content += text
             answer.refusal += getattr(delta, "refusal", None) or ""
-            if getattr(choice, "finish_reason", None):
-                end = chunk
+            end = chunk if getattr(choice, "finish_reason", None) else end
             yield getattr(delta, "reasoning", None) or "", text, chunk
     check(end, answer)
 

@@ -53,7 +53,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
 
 
 def ask_provider(
-    client: OpenAI, model: str, messages: list[dict], preferences: dict, parameters: dict
+    client: OpenAI, model: str, messages: list[dict], preferences: dict, **parameters: object
 ) -> ChatCompletion:
     """Return the completion of a provider that meets the preferences; completion.provider names it.
 
@@ -106,7 +106,7 @@ def main() -> None:
     preferences = {name: value for name, value in preferences.items() if value}
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    completion = ask_provider(client, model, messages, preferences, dict(args.o))
+    completion = ask_provider(client, model, messages, preferences, **dict(args.o))
     print(completion.choices[0].message.content)
     facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)

@@ -177,9 +177,10 @@ def test_batches_have_no_more_requests_than_the_limit(batch, stand_in, tmp_path)
 
 
 def test_wrong_use_and_a_broken_input_send_nothing(batch, run, stand_in, tmp_path):
-    for items in ([{"id": 1}], [{"id": 1, "input": "a"}, {"id": "1", "input": "b"}]):
+    twice = [{"id": 1, "input": "a"}, {"id": "1", "input": "b"}]
+    for items, says in (([{"id": 1}], "line 1 of the input"), (twice, "The id 1 comes twice")):
         write(tmp_path / "in.jsonl", items)
         done = batch("submit")
-        assert done.code == 1 and posts(stand_in) == [] and "of the input" in done.err
+        assert done.code == 1 and posts(stand_in) == [] and says in done.err
     for args in (["submit", "in.jsonl"], ["fetch"], ["cancel"]):
         assert run("batch", *args, cwd=tmp_path).code == 2

@@ -118,7 +118,7 @@ def test_an_output_of_before_goes_on(bulk, answers, stand_in, tmp_path):
     ("items", "says"),
     [
         (b'{"input": "a"}\n{"id": 2}\n', "line 2 of the input"),
-        (b'{"id": "b", "input": "a"}\n{"id": "b", "input": "c"}\n', "line 2 of the input"),
+        (b'{"id": "b", "input": "a"}\n{"id": "b", "input": "c"}\n', "The id b comes twice"),
         (b'{"input": "a"}\n\xff\n', "line 2 of the input"),
         (b'{"input": 5}\n', "line 1 of the input"),
         (b"[1]\n", "line 1 of the input"),

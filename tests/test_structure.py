@@ -113,16 +113,12 @@ def budgets() -> dict[str, tuple[float, int]]:
 
 # The budgets that are missed, and what they may be at most until they hold.
 MISSED = {
-    "lines, batch": 351,
+    "lines, batch": 346,
     "lines, bulk": 399,
-    "lines, compare": 289,
-    "lines, doctor": 287,
-    "lines, orchestrate": 286,
-    "lines, median script": 154,
-    "lines in all": 5710,
-    "tokens in all": 44500,
+    "lines, median script": 153,
+    "lines in all": 5680,
+    "tokens in all": 44360,
     "repeated lines": 1640,
-    "lines to copy, chat": 52,
 }
 
 
