@@ -49,7 +49,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
-    whole = {"stop": text, "tool_calls": calls}.get(reason)
+    whole = {"stop": text.strip() or calls, "tool_calls": calls}.get(reason)
     server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -99,12 +99,12 @@ def split(items: Iterator[tuple]) -> Iterator[tuple[str, list[tuple]]]:
     yield from ((model, part["items"]) for model, part in parts.items())
 
 
-def submit(client: OpenAI, model: str, bodies: list[dict]) -> str:
-    """Submit chat bodies as a batch, each with its place as its custom_id; return the batch's id.
+def submit(client: OpenAI, model: str, bodies: list[dict], name: str = "item") -> str:
+    """Submit chat bodies as a batch, NAME-0, NAME-1 ... as their custom_ids; return the batch's id.
 
     OpenRouter reads the body as a stream and wants the requests last.
     """
-    requests = [{"custom_id": str(place), "body": body} for place, body in enumerate(bodies)]
+    requests = [{"custom_id": f"{name}-{place}", "body": body} for place, body in enumerate(bodies)]
     body = {"endpoint": "/v1/chat/completions", "model": model.removesuffix(":batch")}
     reply = client.post("/batches", cast_to=object, body={**body, "requests": requests})
     batch_id = reply.get("id") if isinstance(reply, dict) else None
@@ -113,10 +113,15 @@ def submit(client: OpenAI, model: str, bodies: list[dict]) -> str:
     return batch_id
 
 
+def list_batches(client: OpenAI) -> list[dict]:
+    """Return the account's latest batches, 100 at most."""
+    options = {"params": {"limit": 100}}
+    return field(client.get("/batches", cast_to=object, options=options), "data")
+
+
 def find_lost(client: OpenAI, lost: dict, known: list[str]) -> str | None:
     """Return the id of a batch whose submission broke off, by its time and size; None if none."""
-    reply = client.get("/batches", cast_to=object, options={"params": {"limit": 100}})
-    for batch in field(reply, "data"):
+    for batch in list_batches(client):
         is_new = batch["created_at"] > lost["time"] - 600  # ten minutes: clocks differ
         is_same = batch["request_counts"]["total"] == len(lost["ids"])
         if is_new and is_same and batch["id"] not in known:
@@ -167,11 +172,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE")
     parser.add_argument("-m", "--model", help="default: the cheapest of the Batch API")
     parser.add_argument("--prompt", type=Path, metavar="FILE", help="each line fills its {{input}}")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # the input may come after options
     client = connect()
     if args.action == "list":
-        for batch in client.batches.list(limit=100).data or []:
-            print(batch.to_json(indent=None, exclude_none=True, warnings=False))
+        for batch in list_batches(client):
+            print(json.dumps(batch, ensure_ascii=False))
         return
     if not args.output or (args.action == "submit" and not args.input):
         parser.error("submit needs an input, and all but list an output: -o FILE")
@@ -196,9 +201,11 @@ def save(state: Path, batches: list[dict]) -> None:
 
 def submit_all(client: OpenAI, state: Path, batches: list[dict], args: Namespace) -> None:
     """Submit the items that are neither in the output nor under way."""
+    template = args.prompt.read_text(encoding="utf-8-sig") if args.prompt else "{{input}}"
+    if "{{input}}" not in template:
+        sys.exit(f"{args.prompt} has no {{{{input}}}}, where the text goes.")
     model = {"id": args.model} if args.model else cheapest_batch_model(client)
     print(model, file=sys.stderr)
-    template = args.prompt.read_text(encoding="utf-8-sig") if args.prompt else "{{input}}"
     args.output.open("ab").close()  # a place that can't be written to is found before it costs
     done = {str(item_id) for batch in batches for item_id in batch["ids"]}
     done |= {str(line["id"]) for line in read_output(args.output) if not line["error"]}
@@ -208,13 +215,11 @@ def submit_all(client: OpenAI, state: Path, batches: list[dict], args: Namespace
             if str(item_id) in waiting:
                 sys.exit(f"The id {item_id} comes twice in the input.")
             waiting[str(item_id)] = (item_id, body)
-    if "{{input}}" not in template:
-        sys.exit(f"{args.prompt} has no {{{{input}}}}, where the text goes.")
     for name, part in split(waiting[key] for key in waiting if key not in done):
         batch = {"id": None, "time": time.time(), "ids": [item_id for item_id, _ in part]}
         save(state, [*batches, batch])
         try:
-            batch["id"] = submit(client, name, [body for _, body in part])
+            batch["id"] = submit(client, name, [body for _, body in part], str(batch["time"]))
         except APIStatusError as error:
             if error.status_code < 500:  # it was refused, so there is no such batch
                 save(state, batches)
@@ -238,9 +243,12 @@ def look_after(client: OpenAI, state: Path, batches: list[dict], output: Path | 
             continue
         facts = {name: found.get(name) for name in ("status", "request_counts", "usage", "error")}
         print(batch["id"], json.dumps(facts, ensure_ascii=False))
-        if output and found["status"] in ENDED:
+        is_empty = found["status"] == "completed" and not found.get("results")
+        failures += [f"{batch['id']} is completed without results"] if is_empty else []
+        if output and found["status"] in ENDED and not is_empty:
+            output.open("ab").close()
             written = {str(line["id"]) for line in read_output(output) if not line["error"]}
-            ids = {str(place): item_id for place, item_id in enumerate(batch["ids"])}
+            ids = {f"{batch['time']}-{n}": item_id for n, item_id in enumerate(batch["ids"])}
             ids = {place: item_id for place, item_id in ids.items() if str(item_id) not in written}
             with output.open("ab") as file:
                 for place, completion, error in read_results(found):
@@ -259,14 +267,10 @@ def output_line(item_id: str | int, reply: object, error: Exception | None, more
     """Return an item's line of the output: JSON, with what came of the answer and the error."""
     choice = reply.choices[0] if getattr(reply, "choices", None) else None
     message, usage = getattr(choice, "message", None), getattr(reply, "usage", None)
-    line = {"id": item_id}
-    line["answer"] = getattr(message, "content", None)
+    line = {"id": item_id, "answer": getattr(message, "content", None)}
     line["tool_calls"] = getattr(message, "tool_calls", None)
     line["finish_reason"] = getattr(choice, "finish_reason", None)
-    line["model"], line["provider"] = (
-        getattr(reply, "model", None),
-        getattr(reply, "provider", None),
-    )
+    line |= {name: getattr(reply, name, None) for name in ("model", "provider")}
     line |= {"usage": usage, "cost": cost(usage), **more}
     if error:
         line["error"] = {"message": explain(error), "retry": False}
@@ -285,7 +289,7 @@ def read_items(
         try:
             text = line.decode("utf-8-sig").strip()
             item = {"input": text} if is_text else json.loads(text)
-            item_id = item.pop("id", item.pop("custom_id", number))
+            item_id = item.pop("id", item.pop("custom_id", number))  # both leave the body
             body = item.pop("body", item)
             body = {name: body[name] for name in body if not name.startswith("stream")}
             if "messages" not in body:
@@ -301,25 +305,27 @@ def read_items(
 
 def read_output(path: Path) -> Iterator[dict]:
     """Yield the lines of the output; cut off a last one that is not whole."""
-    end = 0
+    end, line = 0, b"\n"
     with path.open("rb+") as output:
         for line in output:
-            if not line.endswith(b"\n") and line.startswith(b'{"id": '[: len(line)]):
-                output.truncate(end)
-                return
             try:
                 item = json.loads(line)
                 yield {"id": item["id"], "cost": item["cost"] or 0, "error": item.get("error")}
-            except (ValueError, TypeError, LookupError):
+            except (ValueError, TypeError, LookupError) as error:
+                is_cut = isinstance(error, ValueError) and not line.endswith(b"\n")
+                if is_cut and line.startswith(b'{"id": '[: len(line)]):
+                    output.truncate(end)
+                    return
                 raise ValueError(f"{path} has a line of something else: {line[:60]!r}") from None
             end += len(line)
+        output.write(b"" if line.endswith(b"\n") else b"\n")
 
 
 def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -332,15 +338,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

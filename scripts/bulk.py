@@ -56,7 +56,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
-    whole = {"stop": text, "tool_calls": calls}.get(reason)
+    whole = {"stop": text.strip() or calls, "tool_calls": calls}.get(reason)
     server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -100,7 +100,7 @@ async def answer_all(client: OpenAI, items: Iterator[tuple], run: Run, concurren
     async with AsyncOpenAI(max_retries=0, **settings) as async_client:
         try:
             await asyncio.gather(*(work(async_client, items, run) for _ in range(concurrency)))
-        finally:  # also after Ctrl-C: no worker goes on with a closed client
+        finally:  # also after Ctrl-C or a full disk: no worker goes on with a closed client
             run.stop_reason = run.stop_reason or "done"
 
 
@@ -116,8 +116,9 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             run.in_flight += 1
             reply, error = await send(client, body)
             run.in_flight -= 1
-            if reply:
-                spend(run, cost(getattr(reply, "usage", None)))
+            usage = getattr(reply, "usage", None)
+            if usage or not error:
+                spend(run, cost(usage))
             pause = retry_pause(run, error, attempt) if error else None
             if pause is None:
                 break
@@ -125,11 +126,7 @@ async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
             return  # what blocks the whole run is not this item's failure
         run.answered += not error
         run.failed += bool(error)
-        try:
-            run.save(item_id, reply, error, time.monotonic() - start, pause is not None)
-        except OSError as full:
-            run.stop_reason = full
-            raise
+        run.save(item_id, reply, error, time.monotonic() - start, pause is not None)
 
 
 async def send(client: AsyncOpenAI, body: dict) -> tuple[ChatCompletion | None, Exception | None]:
@@ -163,7 +160,8 @@ async def wait_turn(run: Run, model: str, due: float) -> None:
         if expected > run.max_cost and not run.in_flight:
             run.stop_reason = f"what is left of ${run.max_cost:g} may not pay for another answer"
         is_unknown = run.max_cost < math.inf and run.max_cost_seen is None  # then one goes alone
-        if delay <= 0 and expected <= run.max_cost and not (is_unknown and run.in_flight):
+        must_wait = run.in_flight and (is_unknown or expected > run.max_cost)
+        if delay <= 0 and not must_wait:
             break
         await asyncio.sleep(min(max(delay, 0.01), 0.25))
     is_free = model == MODEL or str(model).endswith(":free")
@@ -175,18 +173,20 @@ async def wait_turn(run: Run, model: str, due: float) -> None:
 def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
     """Return the seconds before another try, None where none helps; stop a run that is blocked."""
     details = error.body if isinstance(getattr(error, "body", None), dict) else {}
-    code, text = str(getattr(error, "status_code", details.get("code"))), str(details)
-    pause = requested_pause(error)
-    if "per-min" in text:
-        pause = min(pause or 60, 60)
-        run.next_start = time.monotonic() + pause
+    code = str(getattr(error, "status_code", details.get("code")))
     is_dead = code == "404" and not run.answered
-    if code in ("401", "402") or is_dead or "per-day" in text or pause > LONGEST_PAUSE:
+    if code in ("401", "402") or is_dead:
         run.stop_reason = error
     is_cut = re.search("finish_reason: (?!None|error|stop)", str(error))
     is_refused = code.startswith("4") and code not in ("408", "409", "425", "429")
     if is_cut or is_refused:
         return None
+    pause, message = requested_pause(error), str(details.get("message"))
+    if "per-min" in message:
+        pause = min(pause or 60, 60)
+        run.next_start = time.monotonic() + pause
+    if "per-day" in message or pause > LONGEST_PAUSE:
+        run.stop_reason = error
     return pause or 2**attempt * random.uniform(1, 1.5)
 
 
@@ -195,7 +195,7 @@ def requested_pause(error: Exception) -> float:
     headers, pause = getattr(getattr(error, "response", None), "headers", {}), 0.0
     with suppress(TypeError, ValueError):
         pause = float(headers.get("x-ratelimit-reset")) / 1000 - time.time()
-    with suppress(TypeError, ValueError):
+    with suppress(OverflowError, TypeError, ValueError):
         pause = parsedate_to_datetime(headers.get("retry-after")).timestamp() - time.time()
     with suppress(TypeError, ValueError):
         pause = float(headers.get("retry-after"))
@@ -225,8 +225,8 @@ def main() -> None:
     parser.add_argument("--max-cost", type=float, default=math.inf, metavar="USD", help="in all")
     args = parser.parse_args()
     outputs = [Path(text) for text in args.o if "=" not in text]
-    if len(outputs) != 1:
-        parser.error("name one output: -o FILE")
+    if len(outputs) != 1 or not args.max_cost >= 0:
+        parser.error("name one output, -o FILE, and a --max-cost of 0 or more")
     client = connect()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     defaults = {"model": model, **dict(parameter(text) for text in args.o if "=" in text)}
@@ -242,9 +242,8 @@ def main() -> None:
                 sys.exit(f"The id {item_id} comes twice in the input.")
             left.add(hash(str(item_id)))
         total = len(left)
-        run = Run(None, args.rpm, args.max_cost)
         with outputs[0].open("ab", 0) as output:
-            run.save = partial(save, output)
+            run = Run(partial(save, output), args.rpm, args.max_cost)
             for line in read_output(outputs[0]):
                 count(run, line, left)
             items = unfinished(read(), left, run, total)
@@ -256,7 +255,9 @@ def main() -> None:
         pause = requested_pause(run.stop_reason)
         until = time.strftime(" [until %H:%M]", time.localtime(time.time() + pause))
         sys.exit(explain(run.stop_reason) + (until if pause else ""))
-    sys.exit(int(run.answered < total) if run.stop_reason == "done" else run.stop_reason)
+    if run.stop_reason != "done":
+        sys.exit(run.stop_reason)
+    sys.exit(int(run.answered < total))
 
 
 def progress(run: Run, total: int) -> str:
@@ -289,7 +290,7 @@ def unfinished(items: Iterator[tuple], left: set, run: Run, total: int) -> Itera
 def save(
     output: BinaryIO, item_id: object, reply: object, error: object, seconds: float, retry: bool
 ) -> None:
-    """Append an item's line to the output, whole or not at all; one to try again is only told."""
+    """Append an item's line to the output, whole or not at all; only report one to try again."""
     if retry:
         print(f"[{item_id}: {explain(error)}]", file=sys.stderr)
         return
@@ -304,14 +305,10 @@ def output_line(item_id: str | int, reply: object, error: Exception | None, more
     """Return an item's line of the output: JSON, with what came of the answer and the error."""
     choice = reply.choices[0] if getattr(reply, "choices", None) else None
     message, usage = getattr(choice, "message", None), getattr(reply, "usage", None)
-    line = {"id": item_id}
-    line["answer"] = getattr(message, "content", None)
+    line = {"id": item_id, "answer": getattr(message, "content", None)}
     line["tool_calls"] = getattr(message, "tool_calls", None)
     line["finish_reason"] = getattr(choice, "finish_reason", None)
-    line["model"], line["provider"] = (
-        getattr(reply, "model", None),
-        getattr(reply, "provider", None),
-    )
+    line |= {name: getattr(reply, name, None) for name in ("model", "provider")}
     line |= {"usage": usage, "cost": cost(usage), **more}
     if error:
         line["error"] = {"message": explain(error), "retry": False}
@@ -330,7 +327,7 @@ def read_items(
         try:
             text = line.decode("utf-8-sig").strip()
             item = {"input": text} if is_text else json.loads(text)
-            item_id = item.pop("id", item.pop("custom_id", number))
+            item_id = item.pop("id", item.pop("custom_id", number))  # both leave the body
             body = item.pop("body", item)
             body = {name: body[name] for name in body if not name.startswith("stream")}
             if "messages" not in body:
@@ -346,18 +343,20 @@ def read_items(
 
 def read_output(path: Path) -> Iterator[dict]:
     """Yield the lines of the output; cut off a last one that is not whole."""
-    end = 0
+    end, line = 0, b"\n"
     with path.open("rb+") as output:
         for line in output:
-            if not line.endswith(b"\n") and line.startswith(b'{"id": '[: len(line)]):
-                output.truncate(end)
-                return
             try:
                 item = json.loads(line)
                 yield {"id": item["id"], "cost": item["cost"] or 0, "error": item.get("error")}
-            except (ValueError, TypeError, LookupError):
+            except (ValueError, TypeError, LookupError) as error:
+                is_cut = isinstance(error, ValueError) and not line.endswith(b"\n")
+                if is_cut and line.startswith(b'{"id": '[: len(line)]):
+                    output.truncate(end)
+                    return
                 raise ValueError(f"{path} has a line of something else: {line[:60]!r}") from None
             end += len(line)
+        output.write(b"" if line.endswith(b"\n") else b"\n")
 
 
 def parameter(text: str) -> tuple[str, object]:
@@ -372,7 +371,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -385,15 +384,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

@@ -45,7 +45,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
-    whole = {"stop": text, "tool_calls": calls}.get(reason)
+    whole = {"stop": text.strip() or calls, "tool_calls": calls}.get(reason)
     server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -54,38 +54,31 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
         raise error
 
 
-async def stream_answer(
-    client: AsyncOpenAI, model: str, messages: list[dict], **parameters: object
-) -> AsyncIterator[tuple]:
-    """Yield (thought, text, chunk) for each piece; APIError at the end unless it is whole."""
-    answer, end = ChatCompletionMessage(role="assistant", content="", refusal=""), None
-    async with await client.chat.completions.create(
-        model=model, messages=messages, stream=True, stream_options=USAGE, extra_body=parameters
-    ) as chunks:
-        async for chunk in chunks:
-            choice = chunk.choices[0] if chunk.choices else None  # none comes with the usage
-            delta = choice.delta if choice else None
-            text = getattr(delta, "content", None) or ""
-            answer.content += text
-            answer.refusal += getattr(delta, "refusal", None) or ""
-            end = chunk if getattr(choice, "finish_reason", None) else end
-            yield getattr(delta, "reasoning", None) or "", text, chunk
-    check(end, answer)
-
-
-async def ask(client: AsyncOpenAI, model: str, messages: list[dict], **parameters: object) -> dict:
+async def ask(client: AsyncOpenAI, model: str, messages: list, /, **parameters: object) -> dict:
     """Return a model's answer, its times in seconds, its usage and, if it failed, the error."""
-    start = time.monotonic()
+    start, end = time.monotonic(), None
+    message = ChatCompletionMessage(role="assistant", content="", refusal="")
     result = {"asked": model, "model": model, "provider": None, "answer": "", "error": None}
     result |= {"first_token": None, "seconds": None, "usage": None}
     try:
-        async for thought, text, chunk in stream_answer(client, model, messages, **parameters):
-            result["answer"] += text
-            result["model"] = chunk.model or model
-            result["provider"] = getattr(chunk, "provider", None) or result["provider"]
-            result["usage"] = chunk.usage or result["usage"]
-            if result["first_token"] is None and (text or thought):
-                result["first_token"] = time.monotonic() - start
+        async with await client.chat.completions.create(
+            model=model, messages=messages, stream=True, stream_options=USAGE, extra_body=parameters
+        ) as chunks:
+            async for chunk in chunks:
+                first = (one for one in chunk.choices or [] if not getattr(one, "index", 0))
+                choice = next(first, None)  # the usage comes without one
+                delta = getattr(choice, "delta", None)
+                text = getattr(delta, "content", None) or ""
+                message.content += text
+                message.refusal += getattr(delta, "refusal", None) or ""
+                end = chunk if getattr(choice, "finish_reason", None) else end
+                result["answer"] += text
+                result["model"] = chunk.model or model
+                result["provider"] = getattr(chunk, "provider", None) or result["provider"]
+                result["usage"] = chunk.usage or result["usage"]
+                if result["first_token"] is None and (text or getattr(delta, "reasoning", None)):
+                    result["first_token"] = time.monotonic() - start
+        check(end, message)
         result["seconds"] = time.monotonic() - start
     except Exception as error:  # the other models go on
         result["error"] = error
@@ -93,7 +86,7 @@ async def ask(client: AsyncOpenAI, model: str, messages: list[dict], **parameter
 
 
 async def ask_all(
-    client: OpenAI, models: list[str], messages: list[dict], **parameters: object
+    client: OpenAI, models: list[str], messages: list, /, **parameters: object
 ) -> AsyncIterator[dict]:
     """Yield what ask() returns for each model, the fastest first."""
     settings = {"base_url": client.base_url, "api_key": client.api_key, "timeout": client.timeout}
@@ -137,7 +130,9 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("question", nargs="*", help="what to ask; piped text follows it")
     parser.add_argument("-m", "--model", action="append", default=[], help="repeat for each model")
-    parser.add_argument("--free", type=int, default=0, metavar="N", help="N popular free models")
+    parser.add_argument(
+        "--free", type=int, default=0, metavar="N", help="the N most popular free models"
+    )
     parser.add_argument("-o", type=parameter, action="append", default=[], metavar="NAME=JSON")
     parser.add_argument("--prompt", type=Path, default=PROMPT, metavar="FILE")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page for a browser")
@@ -165,7 +160,7 @@ def main() -> None:
         print(json.dumps(data, ensure_ascii=False, indent=2) if args.json else text_page(rows))
         if args.html:
             part = args.html.with_name(f"{args.html.name}.part")  # the page is whole or not there
-            part.write_text(html_page(prompt, rows), encoding="utf-8")
+            part.write_text(html_page(prompt, rows), encoding="utf-8", errors="replace")
             part.replace(args.html)
     if all(row["error"] for row in rows):
         sys.exit("No model gave a whole answer.")
@@ -179,7 +174,7 @@ async def collect(
     async for row in ask_all(client, models, messages, **parameters):
         usage, seconds, speed = row.pop("usage"), row["seconds"], None
         tokens = getattr(usage, "completion_tokens", None)
-        tokens = tokens if isinstance(tokens, int) else None
+        tokens = tokens if isinstance(tokens, int) and 0 <= tokens < 1e9 else None
         waited = row["first_token"] or 0
         if tokens and seconds and seconds > waited:
             speed = tokens / (seconds - waited)
@@ -253,7 +248,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -266,15 +261,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

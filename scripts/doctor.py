@@ -8,7 +8,6 @@
   python scripts/doctor.py -m MODEL          (is that model there, and how long?)
   python scripts/doctor.py --no-request      (without the request)
 
-One line for each check; README.md has the messages that people meet.
 https://openrouter.ai/docs/api_reference/errors-and-debugging
 """
 
@@ -51,7 +50,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
-    whole = {"stop": text, "tool_calls": calls}.get(reason)
+    whole = {"stop": text.strip() or calls, "tool_calls": calls}.get(reason)
     server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -100,8 +99,7 @@ def check_env_file() -> str:
 
 def check_network() -> str:
     """Return the variables of proxies and certificates; Problem for those that can't be used."""
-    pattern = "(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE"
-    names = [name for name in os.environ if re.fullmatch(pattern, name, re.IGNORECASE)]
+    names = [n for n in os.environ if re.fullmatch("(HTTPS?|ALL|NO)_PROXY|SSL_CERT_FILE", n, re.I)]
     values, broken = {name: os.environ.pop(name) for name in names}, {}
     for name, value in values.items():
         os.environ[name] = value  # each alone
@@ -135,14 +133,14 @@ def check_key_text() -> str:
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
     if not key:
         raise Problem("OPENROUTER_API_KEY is not set: python scripts/login.py brings a key")
-    if not re.fullmatch(r"[\w.-]+", key, re.ASCII):
+    if not re.fullmatch("[!#-&(-~]+", key):
         raise Problem("OPENROUTER_API_KEY has quotes, spaces or odd characters: copy it once more")
     return "OPENROUTER_API_KEY is set"
 
 
 @cache
 def read_catalogue(client: OpenAI) -> dict[str, dict]:
-    """Return the models that give text by their id: https://openrouter.ai/docs/api_reference/models"""
+    """Return the text models by their id: https://openrouter.ai/docs/api_reference/models"""
     models = read(client, "/models", list)
     return {model.get("id"): model for model in models if isinstance(model, dict)}
 
@@ -171,7 +169,7 @@ def check_key(client: OpenAI, model: str) -> str:
 def check_data_policy(client: OpenAI, model: str) -> str:
     """Return how many free models the account's privacy settings permit; Problem if none."""
     models = read(client, "/models/user", list)
-    free = [entry for entry in models if str(entry.get("id")).endswith(":free")]
+    free = [entry for entry in models if str(dict(entry).get("id")).endswith(":free")]
     if not free:
         raise Problem("they leave no free model: https://openrouter.ai/settings/privacy")
     return f"{len(free)} free models fit the privacy settings"
@@ -193,8 +191,7 @@ def check_model(client: OpenAI, model: str) -> str:
 
 def ends_soon(entry: dict) -> bool:
     """Return True if the model has an expiration_date (YYYY-MM-DD) within WARN_DAYS."""
-    end = entry.get("expiration_date")
-    return isinstance(end, str) and "" < end <= str(date.today() + timedelta(WARN_DAYS))
+    return "" < str(entry.get("expiration_date") or "") <= str(date.today() + timedelta(WARN_DAYS))
 
 
 def check_request(client: OpenAI, model: str) -> str:
@@ -229,7 +226,9 @@ def main() -> None:
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
     passed[check_catalogue] = passes(check_catalogue, client, model)
     checks = REQUESTS if passed[check_key_text] else [check_model]
-    if passed[check_catalogue] and not is_openrouter(client):
+    if not passed[check_catalogue]:
+        checks = []
+    elif not is_openrouter(client):
         checks = [check_request]
     for check in checks:
         if not (args.no_request and check is check_request):
@@ -245,7 +244,8 @@ def passes(check: Callable[..., str], *args: object) -> bool:
         text = check(*args)
     except Exception as error:
         result, text = "problem", error if isinstance(error, Problem) else explain(error)
-    print(f"{result:9}{name:13}{re.sub('//[^/@]*@', '//', str(text))}")  # no passwords
+    text = re.sub(r"(//|=)\S*@", r"\1", str(text))  # no passwords
+    print(f"{result:9}{name:13}{text}")
     return result == "ok"
 
 
@@ -253,7 +253,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -266,15 +266,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

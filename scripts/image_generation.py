@@ -50,9 +50,8 @@ def cheapest(client: OpenAI, **query: str) -> dict:
     """
     params = {"sort": "pricing-low-to-high", **query}
     for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
-        name, pricing = model["id"], model["pricing"]
-        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
-            return {"id": name, "pricing": pricing}
+        if not model["id"].endswith(":batch") and "-1" not in model["pricing"].values():  # a router
+            return {"id": model["id"], "pricing": model["pricing"]}
     raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
@@ -76,7 +75,7 @@ def image_part(source: str) -> dict:
 
 
 def generate(
-    client: OpenAI, model: str, prompt: str, sources: list[str], **parameters: object
+    client: OpenAI, model: str, prompt: str, sources: list[str], /, **parameters: object
 ) -> tuple[list, object]:
     """Return the images as they come, for decode(), and the usage, with its cost in USD.
 
@@ -121,11 +120,13 @@ def main() -> None:
     args = parser.parse_intermixed_args()  # images may come after options
     names = ("n", "resolution", "aspect_ratio", "quality")
     parameters = {name: getattr(args, name) for name in names if getattr(args, name)}
-    prompt, base = args.prompt, args.output.with_suffix("")
+    prompt, base = args.prompt, args.output
+    if base.suffix.lower() in (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"):
+        base = base.with_suffix("")
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8-sig")
-    files = [*base.parent.glob(f"{base.name}.*"), *base.parent.glob(f"{base.name}-1.*")]
-    taken = [file for file in files if file.suffix != ".part"]
+    pattern = re.compile(rf"{re.escape(base.name)}(-\d+)?\.(?!part)\w+")
+    taken = [file for file in base.parent.iterdir() if pattern.fullmatch(file.name)]
     if taken and not args.force:
         sys.exit(f"{taken[0]} exists: choose another name, or overwrite it with --force.")
     client, start = connect(), time.monotonic()
@@ -154,7 +155,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -167,15 +168,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

@@ -76,7 +76,7 @@ class Callback(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()
         self.wfile.write(PAGE)
-        self.server.answer = dict(parse_qsl(address.query))
+        self.server.answer = dict(parse_qsl(address.query)) or {"error": "no code came"}
 
     def log_message(self, *args: object) -> None:
         """Print nothing: the address has the code in it."""
@@ -149,6 +149,7 @@ def main() -> None:
         print(f"{file} has a key. Replace it? [y/N] ", end="", file=sys.stderr, flush=True)
         if input().strip().lower() not in ("y", "yes"):
             sys.exit("The key was not replaced.")
+    file.with_name(".env.part").touch()  # a place that can't be written to is found before it costs
     client = connect_without_key()
     if args.no_browser:
         verifier = secrets.token_urlsafe(48)
@@ -171,7 +172,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -184,15 +185,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

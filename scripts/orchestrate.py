@@ -85,7 +85,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
-    whole = {"stop": text, "tool_calls": calls}.get(reason)
+    whole = {"stop": text.strip() or calls, "tool_calls": calls}.get(reason)
     server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -123,8 +123,7 @@ def ask(run: Run, stage: str, model: str, values: dict, turns: list, form: type 
     with run.lock:
         run.usd -= run.usd if price is None else price
     check(completion)
-    usd = "cost unknown" if price is None else f"${price:.6f}"
-    run.log(f"[{stage}: {completion.model}, {usd}]")
+    run.log(f"[{stage}: {completion.model}, {'unknown' if price is None else price} USD]")
     return completion.choices[0].message.content.encode(errors="replace").decode()
 
 
@@ -172,7 +171,7 @@ def take_step(run: Run, task: str, step: Step, results: dict) -> None:
             turns = [{"role": "assistant", "content": answer}, {"role": "user", "content": doubt}]
     except Exception as error:  # the other steps go on
         result["doubt"] += f" ({getattr(error, 'body', None) or error})"
-    result["doubt"] = " ".join(result["doubt"].split())
+    result["doubt"] = " ".join(result["doubt"].split()).replace(run.client.api_key, "[key]")
     run.log(f"[{step.name}: {result['doubt'] or 'accepted'}]")
 
 
@@ -219,8 +218,8 @@ def main() -> int:
     parser.add_argument("task", nargs="*", help="what to do; piped text follows it")
     parser.add_argument("-m", "--model", help="plans, checks and puts together")
     parser.add_argument("--worker", action="append", help="a model for steps (default: -m)")
-    parser.add_argument("--steps", type=int, default=6, help="at most (default: 6)")
-    parser.add_argument("--requests", type=int, default=20, help="at most (default: 20)")
+    parser.add_argument("--steps", type=int, default=6, help="the most steps (default: 6)")
+    parser.add_argument("--requests", type=int, default=20, help="the most requests (default: 20)")
     parser.add_argument("--cost", type=float, default=0.05, help="USD, about (default: 0.05)")
     parser.add_argument("--prompt", type=Path, default=PROMPTS, help="folder of the prompts")
     args = parser.parse_args()
@@ -245,7 +244,8 @@ def main() -> int:
         text = answer or list_results(done)
         print(end=f"{text}\n" if text else "")
     doubts = [f"- {name}: {results[name]['doubt']}" for name in results if results[name]["doubt"]]
-    print("\nUncertain:" if doubts else "", *doubts, sep="\n", end="")
+    if doubts:
+        print("\nUncertain:", *doubts, sep="\n")
     return int(not all(result["answer"] for result in results.values()))
 
 
@@ -253,7 +253,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -266,15 +266,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

@@ -48,9 +48,8 @@ def cheapest(client: OpenAI, **query: str) -> dict:
     """
     params = {"sort": "pricing-low-to-high", **query}
     for model in field(client.get("/models", cast_to=object, options={"params": params}), "data"):
-        name, pricing = model["id"], model["pricing"]
-        if not name.endswith(":batch") and "-1" not in pricing.values():  # -1: a router's
-            return {"id": name, "pricing": pricing}
+        if not model["id"].endswith(":batch") and "-1" not in model["pricing"].values():  # a router
+            return {"id": model["id"], "pricing": model["pricing"]}
     raise APIError(f"The catalogue has no model with {query}", None, body=None)
 
 
@@ -67,7 +66,7 @@ def rerank(
     reply = client.post("/rerank", cast_to=object, body=body)
     ranked = [(result["relevance_score"], result["index"]) for result in field(reply, "results")]
     places = {place for _, place in ranked}
-    fits = 0 < len(places) == len(ranked) and places <= set(range(len(documents)))
+    fits = ranked and len(places) == len(ranked) and places <= set(range(len(documents)))
     if not fits or not all(math.isfinite(score) for score, _ in ranked):
         raise APIError(f"The ranking does not fit the documents: {ranked}", None, body=None)
     return sorted(ranked, key=lambda pair: -pair[0]), reply
@@ -119,7 +118,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -132,15 +131,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

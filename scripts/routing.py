@@ -43,7 +43,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
-    whole = {"stop": text, "tool_calls": calls}.get(reason)
+    whole = {"stop": text.strip() or calls, "tool_calls": calls}.get(reason)
     server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -53,7 +53,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
 
 
 def ask_provider(
-    client: OpenAI, model: str, messages: list[dict], preferences: dict, **parameters: object
+    client: OpenAI, model: str, messages: list[dict], preferences: dict, /, **parameters: object
 ) -> ChatCompletion:
     """Return the completion of a provider that meets the preferences; completion.provider names it.
 
@@ -103,10 +103,12 @@ def main() -> None:
         preferences["max_price"] = dict(zip(("prompt", "completion"), args.max_price, strict=True))
     if args.no_collection:
         preferences["data_collection"] = "deny"
-    preferences = {name: value for name, value in preferences.items() if value}
+    parameters = dict(args.o)
+    chosen = {name: value for name, value in preferences.items() if value}
+    preferences = {**parameters.pop("provider", {}), **chosen}
     client, start = connect(), time.monotonic()
     model = args.model or os.environ.get("OPENROUTER_MODEL") or MODEL
-    completion = ask_provider(client, model, messages, preferences, **dict(args.o))
+    completion = ask_provider(client, model, messages, preferences, **parameters)
     print(completion.choices[0].message.content)
     facts = completion.model_dump_json(include=FACTS, exclude_none=True, warnings=False)
     print(f"{facts} {time.monotonic() - start:.1f} s", file=sys.stderr)
@@ -124,7 +126,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -137,15 +139,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

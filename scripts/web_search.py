@@ -43,7 +43,7 @@ def check(reply: object, streamed: object = None, tools: bool = False) -> None:
     content, reason = getattr(message, "content", None), getattr(choice, "finish_reason", None)
     text = content if isinstance(content, str) else ""
     calls = getattr(message, "tool_calls", None) if tools else None
-    whole = {"stop": text, "tool_calls": calls}.get(reason)
+    whole = {"stop": text.strip() or calls, "tool_calls": calls}.get(reason)
     server_error = getattr(reply, "error", None) or getattr(choice, "error", None)
     if server_error or not whole:
         what = f"The answer is not whole (finish_reason: {reason})"
@@ -125,7 +125,7 @@ def explain(error: Exception) -> str:
     """Return an error as one line: what the server, the provider or the system said."""
     body, cause = getattr(error, "body", None), error.__cause__
     fields = body if isinstance(body, dict) else {}
-    message = fields.get("message", body) or f"{type(error).__name__}: {error}"
+    message = fields.get("message") or body or f"{type(error).__name__}: {error}"
     code, more = getattr(error, "status_code", fields.get("code")), fields.get("metadata")
     is_network = cause or getattr(error, "filename", "") is None or "proxy" in str(error)
     names = "OPENROUTER_BASE_URL|.*_PROXY|SSL_CERT_FILE" if is_network else "OPENROUTER_BASE_URL"
@@ -138,15 +138,15 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has left, as in `| head -1`
-        os._exit(0)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 0)
     except Exception as error:
         if sys.flags.dev_mode:  # python -X dev
             raise
-        print(getattr(error, "partial", ""), end="")  # the text that came before the failure
-        sys.exit(explain(error))
+        with suppress(OSError):  # the text that came before the failure
+            print(getattr(error, "partial", ""), end="", flush=True)
+        print(explain(error), file=sys.stderr)
+        os._exit(1)  # a stdout that failed would fail again at the end

@@ -417,14 +417,14 @@ def measure_others(bench: Bench) -> None:
     places, items, delay = 50, 300 if bench.options.quick else 2000, 0.05
     commands = {"bulk.py": bench.bulk(items, places)}
     commands |= bench.programs(BULK, START + LOOP, str(places), str(items))
-    found = bench.best(commands, 1 if bench.options.quick else 3, delay=delay)
+    found = bench.turns(commands, 1 if bench.options.quick else 5, delay=delay)
     few = bench.best({name: again(command, items, bench) for name, command in commands.items()}, 1)
-    bulk = found["bulk.py"]["span"]
     print(f"\n| {places} in flight, {1000 * delay:.0f} ms each | requests/s | bulk.py is faster by "
           "| CPU ms a request | MiB |")  # fmt: skip
     print("|---|---|---|---|---|")
-    for name, one in found.items():
-        times, cpu = one["span"] / bulk, 1000 * (one["cpu"] - few[name]["cpu"]) / (items - places)
+    for name, outcomes in found.items():
+        one, times = lowest(outcomes), ratio("span", outcomes, found["bulk.py"])
+        cpu = 1000 * (one["cpu"] - few[name]["cpu"]) / (items - places)
         row = [name, f"{items / one['span']:.0f}", f"{times:.2f}", f"{cpu:.2f}"]
         print("|", " | ".join(row), f"| {one['memory']:.0f} |")
         if name not in ("bulk.py", "the bare client"):

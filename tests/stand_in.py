@@ -721,7 +721,7 @@ class StandIn:
     retry_after: seconds in 429_retry_after and 503.
     transcript: what a recording says.
     video_states, batch_states: what each further look brings; the last one stays.
-    video_error, batch_error: why a job failed. item_errors: custom_id -> message.
+    video_error, batch_error: why a job failed. item_errors: number in custom_id -> message.
     video_tokens: of each video, in the usage; 0 means that the model saw nothing of it.
     key_info: fields of GET /key. credits: data of GET /credits.
     requests: what came in (Call). violations: what OpenRouter would not have understood.
@@ -1473,7 +1473,7 @@ class StandIn:
 
     def _batch_result(self, job: dict, item: dict) -> dict:
         name, id = item["custom_id"], f"batch_req_{next(self._numbers)}"
-        if message := self.item_errors.get(name):
+        if message := self.item_errors.get(name.rpartition("-")[2]):
             error = {"message": message, "type": "server_error", "param": None}
             return {"id": id, "custom_id": name, "response": None, "error": error}
         call = Call("POST", "/batches", {}, {}, {"model": job["model"], **item["body"]})

@@ -101,7 +101,8 @@ def test_a_second_run_sends_only_what_is_missing(bulk, answers, stand_in, tmp_pa
     (tmp_path / "answers.jsonl").write_bytes(whole[: last + cut if cut > 0 else cut])
     assert bulk(numbered(4)).code == 0
     assert answers().keys() == {1, 2, 3, 4}
-    assert sorted(asked(stand_in)[2:]) == ["Question 2", "Question 3", "Question 4"]
+    missing = ["Question 2", "Question 3", "Question 4"]
+    assert sorted(asked(stand_in)[2:]) == missing[cut == -1 :], "only the line's end was missing"
 
 
 def test_an_output_of_before_goes_on(bulk, answers, stand_in, tmp_path):
