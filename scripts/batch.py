@@ -338,7 +338,7 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdin, sys.stdout, sys.stderr)):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`

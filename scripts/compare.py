@@ -65,8 +65,7 @@ async def ask(client: AsyncOpenAI, model: str, messages: list, /, **parameters: 
             model=model, messages=messages, stream=True, stream_options=USAGE, extra_body=parameters
         ) as chunks:
             async for chunk in chunks:
-                first = (one for one in chunk.choices or [] if not getattr(one, "index", 0))
-                choice = next(first, None)  # the usage comes without one
+                choice = chunk.choices[0] if chunk.choices else None  # the usage comes without one
                 delta = getattr(choice, "delta", None)
                 text = getattr(delta, "content", None) or ""
                 message.content += text
@@ -261,7 +260,7 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdin, sys.stdout, sys.stderr)):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`

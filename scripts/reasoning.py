@@ -63,8 +63,7 @@ def ask(client: OpenAI, model: str, messages: list[dict], reasoning: dict) -> It
         model=model, messages=messages, stream=True, extra_body={"reasoning": reasoning}
     ) as stream:
         for chunk in stream:
-            first = (one for one in chunk.choices or [] if not getattr(one, "index", 0))
-            choice = next(first, None)  # the usage comes without one
+            choice = chunk.choices[0] if chunk.choices else None  # the usage comes without one
             delta = getattr(choice, "delta", None)
             text = getattr(delta, "content", None) or ""
             answer.content += text
@@ -138,7 +137,7 @@ def explain(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdin, sys.stdout, sys.stderr)):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
         sys.exit(main())
     except (KeyboardInterrupt, BrokenPipeError) as stop:  # Ctrl-C; a reader that left, as `head`
