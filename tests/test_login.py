@@ -63,7 +63,12 @@ def test_key_replaces_the_old_one_and_every_other_line_stays(run, stand_in, plac
     assert len(exchanges) == 2 and exchanges[1].body["code_verifier"] != verifier
 
 
-ANSWERS = {"error=access_denied": "access_denied", "a=b": "no code", "code=x": "403: Invalid code"}
+ANSWERS = {
+    "error=access_denied": "access_denied",
+    "a=b": "no code",
+    "code=": "no code",
+    "code=x": "403: Invalid code",
+}
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

@@ -1,5 +1,6 @@
 """Proves that the scripts don't fall into traps: odd names, options, replies."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -172,3 +173,12 @@ def test_stdout_that_fails_is_one_line(command, stand_in):
                 (process.stdout or full).close()  # a reader that leaves at once
                 err = process.stderr.read().decode()
             assert process.returncode == 1 and len(lines(err)) == 1, err
+
+
+def test_key_that_a_server_repeats_is_not_printed_with_the_steps(run, stand_in):
+    step = {"name": "a", "task": "Do it.", "needs": [], "model": "acme/one"}
+    plan = {"content": json.dumps({"steps": [step]})}
+    stand_in.say(lambda body: plan if "response_format" in body else TEXT)
+    stand_in.reply(CHAT, {"error": {"message": f"Bad key {KEY}"}}, status=403, skip=1)
+    done = run("orchestrate", "Why?", "-m", "acme/one")
+    assert done.code == 1 and "Bad key [key]" in done.err
