@@ -85,7 +85,7 @@ def main() -> int | None:
         return run_script(url, script, args.arguments)
     print(f"OPENROUTER_BASE_URL={url}\nOPENROUTER_API_KEY=offline", flush=True)
     while True:
-        time.sleep(3600)
+        time.sleep(1)  # a Ctrl-C just before a sleep is seen after it
 
 
 def run_script(url: str, script: Path, arguments: list[str]) -> int:

@@ -1,12 +1,15 @@
 """Proves that the scripts work with a real model on this machine, and that nothing stays behind."""
 
+import ctypes
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -126,6 +129,18 @@ def test_serving_prints_two_lines_for_env(begin):
     out, err = server.communicate(timeout=60)
     assert (server.returncode, out) == (130, b"") and b"Traceback" not in err
     assert wait_until(lambda: not listens(url))
+
+
+@installed
+@pytest.mark.skipif(sys.platform != "linux", reason="a signal to a thread is Linux's")
+def test_control_c_that_another_thread_takes_ends_serving(begin):
+    server = begin("offline")
+    assert [server.stdout.readline() for _ in range(2)][1]
+    threads = [int(path.name) for path in Path(f"/proc/{server.pid}/task").iterdir()]
+    other = next(thread for thread in threads if thread != server.pid)
+    ctypes.CDLL(None).tgkill(server.pid, other, signal.SIGINT)
+
+    assert server.wait(timeout=60) == 130
 
 
 @installed
