@@ -30,6 +30,7 @@ from openai.types.chat import ChatCompletion
 
 MODEL = "openrouter/free"  # picks a free model that can do what the request needs
 CONCURRENCY = 50  # requests in flight
+CONNECTIONS = 25  # of one client, which looks at all of them for each request
 FREE_RPM = 20  # requests a minute, OpenRouter's limit for free models
 TRIES = 6  # of one item; the pause between two doubles from a second
 LONGEST_PAUSE = 900  # seconds; a limit that lasts longer ends the run
@@ -96,12 +97,14 @@ class Run:
 async def answer_all(client: OpenAI, items: Iterator[tuple], run: Run, concurrency: int) -> None:
     """Send items (id, chat body) until none is left or run.stop_reason says why; save each."""
     settings = {"base_url": client.base_url, "api_key": client.api_key, "timeout": client.timeout}
+    clients = [AsyncOpenAI(max_retries=0, **settings) for _ in range(0, concurrency, CONNECTIONS)]
     items = iter(items)  # which the workers share
-    async with AsyncOpenAI(max_retries=0, **settings) as async_client:
-        try:
-            await asyncio.gather(*(work(async_client, items, run) for _ in range(concurrency)))
-        finally:  # also after Ctrl-C or a full disk: no worker goes on with a closed client
-            run.stop_reason = run.stop_reason or "done"
+    workers = [work(clients[n % len(clients)], items, run) for n in range(concurrency)]
+    try:
+        await asyncio.gather(*workers)
+    finally:  # also after Ctrl-C or a full disk: no worker goes on with a closed client
+        run.stop_reason = run.stop_reason or "done"
+        await asyncio.gather(*(each.close() for each in clients))
 
 
 async def work(client: AsyncOpenAI, items: Iterator[tuple], run: Run) -> None:
@@ -166,16 +169,14 @@ async def wait_turn(run: Run, model: str, due: float) -> None:
         await asyncio.sleep(min(max(delay, 0.01), 0.25))
     is_free = model == MODEL or str(model).endswith(":free")
     rpm = FREE_RPM if run.rpm is None and is_free else run.rpm
-    if rpm:
-        run.next_start = time.monotonic() + 61 / rpm  # requests arrive unevenly: a second's grace
+    run.next_start = time.monotonic() + 61 / (rpm or math.inf)  # 61: requests arrive unevenly
 
 
 def retry_pause(run: Run, error: Exception, attempt: int) -> float | None:
     """Return the seconds before another try, None where none helps; stop a run that is blocked."""
     details = error.body if isinstance(getattr(error, "body", None), dict) else {}
     code = str(getattr(error, "status_code", details.get("code")))
-    is_dead = code == "404" and not run.answered
-    if code in ("401", "402") or is_dead:
+    if code in ("401", "402") or (code == "404" and not run.answered):
         run.stop_reason = error
     is_cut = re.search("finish_reason: (?!None|error|stop)", str(error))
     is_refused = code.startswith("4") and code not in ("408", "409", "425", "429")
@@ -393,6 +394,6 @@ if __name__ == "__main__":
         if sys.flags.dev_mode:  # python -X dev
             raise
         with suppress(OSError):  # the text that came before the failure
-            print(getattr(error, "partial", ""), end="", flush=True)
+            print(getattr(error, "partial", ""), end="")
         print(explain(error), file=sys.stderr)
         os._exit(1)  # a stdout that failed would fail again at the end

@@ -147,6 +147,6 @@ if __name__ == "__main__":
         if sys.flags.dev_mode:  # python -X dev
             raise
         with suppress(OSError):  # the text that came before the failure
-            print(getattr(error, "partial", ""), end="", flush=True)
+            print(getattr(error, "partial", ""), end="")
         print(explain(error), file=sys.stderr)
         os._exit(1)  # a stdout that failed would fail again at the end

@@ -117,7 +117,7 @@ MISSED = {
     "lines, bulk": 399,
     "lines, median script": 153,
     "lines in all": 5690,
-    "tokens in all": 45700,
+    "tokens in all": 45620,
     "repeated lines": 1650,
 }
 
