@@ -21,7 +21,7 @@ SEED = int(os.environ.get("TEST_SEED", random.randrange(1000)))
 TRIES = 6
 PLACES = 10  # in flight
 FAST = {"2**attempt": "2**attempt * 0.01", "timeout=120": "timeout=3"}
-FAST["ITEM_SECONDS = 600"] = "ITEM_SECONDS = 2"
+FAST |= {"ITEM_SECONDS = 600": "ITEM_SECONDS = 2", "CONNECTIONS = 25": "CONNECTIONS = 4"}
 pytestmark = posix
 
 
